@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    staleproof::main(staleproof::pattern::Registry::built_in())
+}

@@ -1,0 +1,438 @@
+//! The handles of `Cx`: typed methods over the steps, with the client's blind retries.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::{Failure, Port};
+use crate::operation::{Action, OpId, Reply};
+use crate::step::{
+    Answer, CacheCommand, CacheReply, Columns, Command, DbCommand, DbReply, Direction, Isolation,
+    Item, Key, LocalCommand, LocalReply, MetaDelete, MetaGet, MetaSet, Row, RowId, RowLock, Table,
+    Ttl, Value, Verb, Written,
+};
+
+/// The cache, over all its nodes: the key decides which.
+pub struct Cache {
+    port: Rc<Port>,
+    retries: u32,
+}
+
+/// What became of a compare-and-swap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CasOutcome {
+    /// The value was stored.
+    Stored,
+    /// The item has changed since the token was taken.
+    Exists,
+    /// The item is gone.
+    NotFound,
+}
+
+impl Cache {
+    pub(super) fn new(port: Rc<Port>, retries: u32) -> Cache {
+        Cache { port, retries }
+    }
+
+    async fn call(&self, command: CacheCommand) -> Result<CacheReply, Failure> {
+        for _ in 0..self.retries {
+            match self.once(command.clone()).await {
+                Err(Failure::Cache(_)) => {}
+                result => return result,
+            }
+        }
+        self.once(command).await
+    }
+
+    async fn once(&self, command: CacheCommand) -> Result<CacheReply, Failure> {
+        match self.port.call(Command::Cache(command)).await {
+            Answer::Cache(CacheReply::Refusal(refusal)) => Err(Failure::CacheRefusal(refusal)),
+            Answer::Cache(reply) => Ok(reply),
+            Answer::Error(error) => Err(Failure::Cache(error)),
+            other => unreachable!("a cache command was answered with {other:?}"),
+        }
+    }
+
+    /// The value under a key.
+    pub async fn get(&self, key: &Key) -> Result<Option<Bytes>, Failure> {
+        Ok(self.get_item(key).await?.map(|item| item.value))
+    }
+
+    /// The value under a key, and its CAS token.
+    pub async fn gets(&self, key: &Key) -> Result<Option<(Bytes, u64)>, Failure> {
+        Ok(self.get_item(key).await?.map(|item| (item.value, item.cas)))
+    }
+
+    async fn get_item(&self, key: &Key) -> Result<Option<Item>, Failure> {
+        match self.call(CacheCommand::Get { key: key.clone() }).await? {
+            CacheReply::Found(item) => Ok(Some(item)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The values under several keys: one step per key, all under way at once, because a
+    /// multi-get locks per item. Fails as a whole when one of them fails.
+    pub async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>, Failure> {
+        let calls: Vec<_> = keys.iter().map(|key| Box::pin(self.get(key))).collect();
+        super::port::join(calls).await.into_iter().collect()
+    }
+
+    /// Reads a value and gives it a new expiry.
+    pub async fn get_and_touch(&self, key: &Key, ttl: Ttl) -> Result<Option<Bytes>, Failure> {
+        match self.call(CacheCommand::GetAndTouch { key: key.clone(), ttl }).await? {
+            CacheReply::Found(item) => Ok(Some(item.value)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn store(
+        &self,
+        verb: Verb,
+        key: &Key,
+        value: Bytes,
+        ttl: Ttl,
+    ) -> Result<CacheReply, Failure> {
+        self.call(CacheCommand::Store { verb, key: key.clone(), value, flags: 0, ttl }).await
+    }
+
+    /// Stores a value.
+    pub async fn set(&self, key: &Key, value: Bytes, ttl: Ttl) -> Result<(), Failure> {
+        self.store(Verb::Set, key, value, ttl).await.map(|_| ())
+    }
+
+    /// Stores a value if there is none; says whether it did.
+    pub async fn add(&self, key: &Key, value: Bytes, ttl: Ttl) -> Result<bool, Failure> {
+        Ok(self.store(Verb::Add, key, value, ttl).await? == CacheReply::Stored)
+    }
+
+    /// Stores a value if there is one already; says whether it did.
+    pub async fn replace(&self, key: &Key, value: Bytes, ttl: Ttl) -> Result<bool, Failure> {
+        Ok(self.store(Verb::Replace, key, value, ttl).await? == CacheReply::Stored)
+    }
+
+    /// Stores a value if the item is the one whose token this is.
+    pub async fn cas(
+        &self,
+        key: &Key,
+        value: Bytes,
+        ttl: Ttl,
+        token: u64,
+    ) -> Result<CasOutcome, Failure> {
+        Ok(cas_outcome(self.store(Verb::Cas(token), key, value, ttl).await?))
+    }
+
+    /// Removes an item; says whether there was one.
+    pub async fn delete(&self, key: &Key) -> Result<bool, Failure> {
+        Ok(self.call(CacheCommand::Delete { key: key.clone() }).await? == CacheReply::Deleted)
+    }
+
+    /// Gives an item a new expiry; says whether there was one.
+    pub async fn touch(&self, key: &Key, ttl: Ttl) -> Result<bool, Failure> {
+        Ok(self.call(CacheCommand::Touch { key: key.clone(), ttl }).await? == CacheReply::Touched)
+    }
+
+    /// Adds to a counter; `None` when there is none.
+    pub async fn incr(&self, key: &Key, delta: u64) -> Result<Option<u64>, Failure> {
+        self.arithmetic(Direction::Increment, key, delta).await
+    }
+
+    /// Subtracts from a counter; `None` when there is none.
+    pub async fn decr(&self, key: &Key, delta: u64) -> Result<Option<u64>, Failure> {
+        self.arithmetic(Direction::Decrement, key, delta).await
+    }
+
+    async fn arithmetic(
+        &self,
+        direction: Direction,
+        key: &Key,
+        delta: u64,
+    ) -> Result<Option<u64>, Failure> {
+        match self.call(CacheCommand::Arithmetic { direction, key: key.clone(), delta }).await? {
+            CacheReply::Number(number) => Ok(Some(number)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A meta get: leases, recache and stale marks.
+    pub async fn meta_get(&self, get: MetaGet) -> Result<Option<Item>, Failure> {
+        match self.call(CacheCommand::MetaGet(get)).await? {
+            CacheReply::Found(item) => Ok(Some(item)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A meta set.
+    pub async fn meta_set(&self, set: MetaSet) -> Result<CasOutcome, Failure> {
+        Ok(cas_outcome(self.call(CacheCommand::MetaSet(set)).await?))
+    }
+
+    /// A meta delete; says whether there was an item.
+    pub async fn meta_delete(&self, delete: MetaDelete) -> Result<bool, Failure> {
+        Ok(self.call(CacheCommand::MetaDelete(delete)).await? == CacheReply::Deleted)
+    }
+}
+
+fn cas_outcome(reply: CacheReply) -> CasOutcome {
+    match reply {
+        CacheReply::Stored => CasOutcome::Stored,
+        CacheReply::Exists => CasOutcome::Exists,
+        _ => CasOutcome::NotFound,
+    }
+}
+
+/// The database, on this client's connection. Statements are on the first table.
+pub struct Database {
+    port: Rc<Port>,
+    retries: u32,
+}
+
+/// What a write did to the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The row that was meant.
+    pub id: RowId,
+    /// Whether a row was changed.
+    pub changed: bool,
+    /// The row as it now is, `None` after a delete or when nothing was changed.
+    pub row: Option<Row>,
+}
+
+impl Change {
+    /// The reply to the operation that asked for it.
+    pub fn reply(&self) -> Reply {
+        if self.changed { Reply::Written } else { Reply::Unchanged }
+    }
+}
+
+impl Database {
+    pub(super) fn new(port: Rc<Port>, retries: u32) -> Database {
+        Database { port, retries }
+    }
+
+    async fn call(&self, command: DbCommand) -> Result<DbReply, Failure> {
+        for _ in 0..self.retries {
+            match self.once(command.clone()).await {
+                Err(Failure::Database(_)) => {}
+                result => return result,
+            }
+        }
+        self.once(command).await
+    }
+
+    async fn once(&self, command: DbCommand) -> Result<DbReply, Failure> {
+        match self.port.call(Command::Database(command)).await {
+            Answer::Database(DbReply::Error(error)) => Err(Failure::Sql(error)),
+            Answer::Database(reply) => Ok(reply),
+            Answer::Error(error) => Err(Failure::Database(error)),
+            other => unreachable!("a statement was answered with {other:?}"),
+        }
+    }
+
+    /// Begins a transaction at the scenario's isolation level.
+    pub async fn begin(&self) -> Result<(), Failure> {
+        self.begin_at(Isolation::Default).await
+    }
+
+    /// Begins a transaction.
+    pub async fn begin_at(&self, isolation: Isolation) -> Result<(), Failure> {
+        self.call(DbCommand::Begin(isolation)).await.map(|_| ())
+    }
+
+    /// Commits the transaction.
+    pub async fn commit(&self) -> Result<(), Failure> {
+        self.call(DbCommand::Commit).await.map(|_| ())
+    }
+
+    /// Rolls the transaction back.
+    pub async fn rollback(&self) -> Result<(), Failure> {
+        self.call(DbCommand::Rollback).await.map(|_| ())
+    }
+
+    /// Selects a row.
+    pub async fn select(&self, id: RowId) -> Result<Option<Row>, Failure> {
+        self.select_with(id, RowLock::None).await
+    }
+
+    /// Selects a row and locks it.
+    pub async fn select_with(&self, id: RowId, lock: RowLock) -> Result<Option<Row>, Failure> {
+        match self.call(DbCommand::Select { table: Table(0), id, lock }).await? {
+            DbReply::Row(row) => Ok(row),
+            _ => Ok(None),
+        }
+    }
+
+    /// Selects the rows whose column (by place) has this value.
+    pub async fn select_where(&self, column: u8, equals: Value) -> Result<Vec<Row>, Failure> {
+        match self.call(DbCommand::SelectWhere { table: Table(0), column, equals }).await? {
+            DbReply::Rows(rows) => Ok(rows),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Updates a row in the name of the current operation.
+    pub async fn update(&self, id: RowId, columns: &Columns) -> Result<Change, Failure> {
+        self.update_as(self.port.op(), id, columns).await
+    }
+
+    /// Updates a row in the name of an earlier operation (a flusher's write).
+    pub async fn update_as(
+        &self,
+        writer: OpId,
+        id: RowId,
+        columns: &Columns,
+    ) -> Result<Change, Failure> {
+        self.update_statement(writer, id, columns, None).await
+    }
+
+    /// Updates a row if it still has this version.
+    pub async fn update_if(
+        &self,
+        version: u64,
+        id: RowId,
+        columns: &Columns,
+    ) -> Result<Change, Failure> {
+        self.update_statement(self.port.op(), id, columns, Some(version)).await
+    }
+
+    async fn update_statement(
+        &self,
+        writer: OpId,
+        id: RowId,
+        columns: &Columns,
+        if_version: Option<u64>,
+    ) -> Result<Change, Failure> {
+        let columns = columns.clone();
+        let update =
+            DbCommand::Update { table: Table(0), id, writer, columns: columns.clone(), if_version };
+        self.write(update, id, writer, Some(columns)).await
+    }
+
+    /// Inserts a row in the name of the current operation.
+    pub async fn insert(&self, id: RowId, columns: &Columns) -> Result<Change, Failure> {
+        self.insert_as(self.port.op(), id, columns).await
+    }
+
+    /// Inserts a row in the name of an earlier operation.
+    pub async fn insert_as(
+        &self,
+        writer: OpId,
+        id: RowId,
+        columns: &Columns,
+    ) -> Result<Change, Failure> {
+        let columns = columns.clone();
+        let insert = DbCommand::Insert { table: Table(0), id, writer, columns: columns.clone() };
+        self.write(insert, id, writer, Some(columns)).await
+    }
+
+    /// Deletes a row in the name of the current operation.
+    pub async fn delete(&self, id: RowId) -> Result<Change, Failure> {
+        self.delete_as(self.port.op(), id).await
+    }
+
+    /// Deletes a row in the name of an earlier operation.
+    pub async fn delete_as(&self, writer: OpId, id: RowId) -> Result<Change, Failure> {
+        self.write(DbCommand::Delete { table: Table(0), id, writer }, id, writer, None).await
+    }
+
+    async fn write(
+        &self,
+        command: DbCommand,
+        id: RowId,
+        writer: OpId,
+        columns: Option<Columns>,
+    ) -> Result<Change, Failure> {
+        let written = match self.call(command).await? {
+            DbReply::Written(written) => written,
+            _ => Written::default(),
+        };
+        let changed = written.affected > 0;
+        let version = written.version.unwrap_or(0);
+        let row = columns.filter(|_| changed).map(|columns| Row { id, version, writer, columns });
+        Ok(Change { id, changed, row })
+    }
+
+    /// Carries out the database's part of a write: one statement that commits itself.
+    /// Inserting a row that exists changes nothing.
+    ///
+    /// # Panics
+    /// On a read: there is nothing to write.
+    pub async fn apply(&self, action: &Action) -> Result<Change, Failure> {
+        match action {
+            Action::Update(id, columns) | Action::Modify(id, columns) => {
+                self.update(*id, columns).await
+            }
+            Action::Insert(id, columns) => match self.insert(*id, columns).await {
+                Err(Failure::Sql(crate::step::SqlError::DuplicateKey)) => {
+                    Ok(Change { id: *id, changed: false, row: None })
+                }
+                result => result,
+            },
+            Action::Delete(id) => self.delete(*id).await,
+            Action::Read(_) | Action::ReadMany(_) => panic!("a read is not a write"),
+        }
+    }
+}
+
+/// Memory that the clients of one process share and that a crash loses.
+pub struct Local {
+    port: Rc<Port>,
+}
+
+impl Local {
+    pub(super) fn new(port: Rc<Port>) -> Local {
+        Local { port }
+    }
+
+    async fn call(&self, command: LocalCommand) -> LocalReply {
+        match self.port.call(Command::Local(command)).await {
+            Answer::Local(reply) => reply,
+            other => unreachable!("shared memory answered with {other:?}"),
+        }
+    }
+
+    async fn value(&self, command: LocalCommand) -> Option<Bytes> {
+        match self.call(command).await {
+            LocalReply::Value(value) => value,
+            LocalReply::Stored(_) => None,
+        }
+    }
+
+    async fn stored(&self, command: LocalCommand) -> bool {
+        self.call(command).await == LocalReply::Stored(true)
+    }
+
+    /// What a cell holds.
+    pub async fn load(&self, cell: &Key) -> Option<Bytes> {
+        self.value(LocalCommand::Load { cell: cell.clone() }).await
+    }
+
+    /// Sets or clears a cell.
+    pub async fn store(&self, cell: &Key, value: Option<Bytes>) {
+        self.stored(LocalCommand::Store { cell: cell.clone(), value }).await;
+    }
+
+    /// Sets a cell if it is empty; says whether it was.
+    pub async fn store_if_empty(&self, cell: &Key, value: Bytes) -> bool {
+        self.stored(LocalCommand::StoreIfEmpty { cell: cell.clone(), value }).await
+    }
+
+    /// Sets or clears a cell if it holds `expected`; says whether it did.
+    pub async fn compare_and_store(
+        &self,
+        cell: &Key,
+        expected: Bytes,
+        value: Option<Bytes>,
+    ) -> bool {
+        self.stored(LocalCommand::CompareAndStore { cell: cell.clone(), expected, value }).await
+    }
+
+    /// Appends to a queue.
+    pub async fn push(&self, queue: &Key, value: Bytes) {
+        self.stored(LocalCommand::Push { queue: queue.clone(), value }).await;
+    }
+
+    /// Takes the oldest entry of a queue.
+    pub async fn pop(&self, queue: &Key) -> Option<Bytes> {
+        self.value(LocalCommand::Pop { queue: queue.clone() }).await
+    }
+}

@@ -1,0 +1,228 @@
+//! The result for a terminal: a line per claim, then the details of what needs them.
+
+use std::fmt::Write;
+
+use crate::run::metrics::{self, CLAIM};
+use crate::run::{ClaimVerdict, Expectation, Finding, Outcome, ScenarioResult};
+use crate::scenario::MetricKind;
+use crate::scenario::expect::VERDICTS;
+use crate::time::human;
+
+/// Whether to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// With ANSI colours.
+    On,
+    /// Plain text.
+    Off,
+}
+
+impl Colour {
+    fn paint(self, code: &str, text: &str) -> String {
+        match self {
+            Colour::On => format!("\x1b[{code}m{text}\x1b[0m"),
+            Colour::Off => text.to_owned(),
+        }
+    }
+}
+
+const CLAIM_WIDTH: usize = 62;
+
+/// A line per claim: verdict, whether that was expected, and the evidence.
+pub fn table(results: &[ScenarioResult], colour: Colour) -> String {
+    let mut out = String::new();
+    let _ =
+        writeln!(out, "{:<CLAIM_WIDTH$}  {:<12}  {:<11}  evidence", "claim", "verdict", "result");
+    for result in results {
+        let evidence: Vec<String> =
+            result.expectations.iter().filter(|e| e.metric != CLAIM).map(evidence).collect();
+        let _ = writeln!(
+            out,
+            "{}  {}  {}  {}",
+            fit(&result.claim, CLAIM_WIDTH),
+            verdict(result, colour),
+            outcome(result.outcome, colour),
+            evidence.join(", ")
+        );
+    }
+    out
+}
+
+/// All that is known about one scenario.
+pub fn details(result: &ScenarioResult, colour: Colour) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}  {}", outcome(result.outcome, colour), result.claim);
+    let _ = writeln!(
+        out,
+        "  {} · {} · {} · {} · {} {}, seeds {} to {}",
+        result.scenario,
+        result.pattern,
+        result.cache,
+        result.database,
+        result.runs,
+        if result.runs == 1 { "run" } else { "runs" },
+        result.seed,
+        result.seed + result.runs - 1
+    );
+    for expectation in &result.expectations {
+        let _ = writeln!(out, "  {}", judged(expectation, colour));
+    }
+    for reason in &result.not_tested {
+        let _ = writeln!(out, "  {} {reason}", colour.paint("33", "not tested:"));
+    }
+    for fault in &result.faults {
+        let times = if fault.struck == 1 { "time" } else { "times" };
+        let _ = writeln!(out, "  fault {}: struck {} {times}", fault.fault, fault.struck);
+    }
+    summary(&mut out, result);
+    if let Some(finding) = result.findings.first() {
+        show_finding(&mut out, finding, result.findings.len());
+    }
+    out
+}
+
+/// What everybody wants to know, whether or not it was expected.
+fn summary(out: &mut String, result: &ScenarioResult) {
+    let show = |name: &str| {
+        result
+            .metrics
+            .get(name)
+            .copied()
+            .flatten()
+            .map(|value| format!("{name} {}", shown(name, value)))
+    };
+    for names in [
+        ["reads", "stale_reads", "p_stale", "p_stale_hits", "max_read_staleness"],
+        [
+            "hit_ratio",
+            "db_reads_per_read",
+            "hit_latency_p50",
+            "miss_latency_p50",
+            "write_latency_p50",
+        ],
+        [
+            "bad_entries",
+            "permanent_entries",
+            "max_entry_staleness",
+            "max_exposure",
+            "absent_entries",
+        ],
+    ] {
+        let line: Vec<String> = names.into_iter().filter_map(show).collect();
+        let _ = writeln!(out, "  {}", line.join("  "));
+    }
+    for (hazard, count) in &result.hazards {
+        let _ = writeln!(out, "  hazard {hazard}: {count} bad entries");
+    }
+}
+
+fn show_finding(out: &mut String, finding: &Finding, of: usize) {
+    let _ = writeln!(out, "  first of {of} findings shown: {} is {}", finding.key, finding.class);
+    let version = |writer: &Option<String>| writer.clone().unwrap_or_else(|| "nothing".to_owned());
+    let _ = writeln!(
+        out,
+        "    cache: value of {}   database: {}   {} versions behind",
+        version(&finding.cached),
+        version(&finding.current),
+        finding.versions_behind
+    );
+    let heals = match (finding.never_heals, finding.expires_in_seconds) {
+        (true, _) => "never heals".to_owned(),
+        (_, Some(seconds)) => format!("expires in {seconds} s"),
+        _ => "expiry unknown".to_owned(),
+    };
+    let since = finding.since_nanos.map_or_else(|| "an unknown time".to_owned(), human);
+    let _ = writeln!(out, "    wrong since {since}, {heals}");
+    for (label, text) in [
+        ("hazard", &finding.hazard),
+        ("installed by", &finding.installed_by),
+        ("superseded by", &finding.superseded_by),
+        ("invalidation", &finding.invalidation),
+    ] {
+        if let Some(text) = text {
+            let _ = writeln!(out, "    {label}: {text}");
+        }
+    }
+    for line in &finding.timeline {
+        let _ = writeln!(out, "    {line}");
+    }
+}
+
+/// The line that shows a failure again.
+pub fn reproduce(result: &ScenarioResult, options: &str) -> String {
+    let seed = result
+        .expectations
+        .iter()
+        .filter(|expectation| expectation.met == Some(false))
+        .find_map(|expectation| expectation.seed);
+    match seed {
+        Some(seed) => {
+            format!("reproduce: staleproof run {} --seed {seed} --runs 1{options}", result.scenario)
+        }
+        None => format!(
+            "reproduce: staleproof run {} --seed {} --runs {}{options}",
+            result.scenario, result.seed, result.runs
+        ),
+    }
+}
+
+fn outcome(outcome: Outcome, colour: Colour) -> String {
+    let (code, text) = match outcome {
+        Outcome::AsExpected => ("32", "as expected"),
+        Outcome::Differs => ("31", "DIFFERS"),
+        Outcome::NotTested => ("33", "NOT TESTED"),
+    };
+    colour.paint(code, &format!("{text:<11}"))
+}
+
+fn verdict(result: &ScenarioResult, colour: Colour) -> String {
+    let (code, text) = match result.claim_verdict {
+        Some(ClaimVerdict::Broken) => ("31", "broken"),
+        Some(ClaimVerdict::NotObserved) => ("32", "not broken"),
+        None => ("0", "-"),
+    };
+    colour.paint(code, &format!("{text:<12}"))
+}
+
+fn evidence(expectation: &Expectation) -> String {
+    let name = &expectation.metric;
+    match expectation.measured {
+        Some(value) => format!("{name} {}", shown(name, value)),
+        None => format!("{name} not measured"),
+    }
+}
+
+fn judged(expectation: &Expectation, colour: Colour) -> String {
+    let mark = match expectation.met {
+        Some(true) => colour.paint("32", "met     "),
+        Some(false) => colour.paint("31", "NOT MET "),
+        None => colour.paint("33", "untested"),
+    };
+    let scope = match expectation.scope.as_str() {
+        "each" => " in each run",
+        "some" => " in some run",
+        _ => "",
+    };
+    format!("{mark} {}, wanted {}{scope}", evidence(expectation), expectation.wanted)
+}
+
+/// A value in the unit of its metric.
+fn shown(metric: &str, value: f64) -> String {
+    match metrics::find(metric).map(|metric| metric.spec.kind) {
+        Some(MetricKind::Duration) => human(value as u64),
+        Some(MetricKind::Ratio) => format!("{value:.4}"),
+        Some(MetricKind::Verdict) => {
+            VERDICTS.get(value as usize).copied().unwrap_or("unknown").to_owned()
+        }
+        _ => format!("{value}"),
+    }
+}
+
+/// Cut or padded to a width, in characters.
+fn fit(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    match length > width {
+        true => text.chars().take(width - 1).chain(['…']).collect(),
+        false => format!("{text}{}", " ".repeat(width - length)),
+    }
+}

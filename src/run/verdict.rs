@@ -1,0 +1,186 @@
+//! Judges what was measured by what was expected, and says what was not tested.
+
+use std::collections::BTreeMap;
+
+use super::Tally;
+use super::measure::Measure;
+use super::metrics::{self, CLAIM, METRICS};
+use super::result::{ClaimVerdict, Expectation, FORMAT, Outcome, ScenarioResult, Struck};
+use crate::backend::Clock;
+use crate::fault::What;
+use crate::pattern::Entry;
+use crate::scenario::{Comparison, Scenario};
+use crate::step::Ttl;
+use crate::time::human;
+
+/// The result of all runs.
+pub(super) fn judge(
+    scenario: &Scenario,
+    name: &str,
+    entry: &Entry,
+    default_ttl: Ttl,
+    tally: Tally,
+) -> ScenarioResult {
+    let mut whole = Measure::empty(scenario.faults.len());
+    for (_, measure) in &tally.each {
+        whole.add(measure);
+    }
+    let claim_verdict = claim(scenario, &whole);
+    let expectations = expectations(scenario, &whole, &tally, claim_verdict);
+    let not_tested = not_tested(scenario, entry, default_ttl, &whole, &tally, &expectations);
+    let outcome = match () {
+        () if expectations.iter().any(|e| e.met == Some(false)) => Outcome::Differs,
+        () if !not_tested.is_empty() => Outcome::NotTested,
+        () => Outcome::AsExpected,
+    };
+    let value = |m: &metrics::Metric| (m.spec.name.to_owned(), (m.value)(&whole));
+    let faults = scenario.faults.iter().zip(&whole.strikes);
+    ScenarioResult {
+        format: FORMAT,
+        scenario: name.to_owned(),
+        claim: scenario.claim.clone(),
+        pattern: scenario.pattern.clone(),
+        cache: tally.cache,
+        database: tally.database,
+        seed: scenario.seed,
+        runs: whole.runs,
+        outcome,
+        claim_verdict,
+        expectations,
+        not_tested,
+        metrics: METRICS.iter().filter(|m| m.spec.name != CLAIM).map(value).collect(),
+        faults: faults
+            .map(|(fault, struck)| Struck {
+                fault: fault.to_string(),
+                struck: *struck,
+                level: "step".to_owned(),
+            })
+            .collect(),
+        hazards: tally.hazards,
+        findings: tally.findings,
+        marks: tally.marks,
+    }
+}
+
+/// A claim is broken when everything that would break it was measured.
+fn claim(scenario: &Scenario, whole: &Measure) -> Option<ClaimVerdict> {
+    if scenario.broken_if.is_empty() {
+        return None;
+    }
+    let broken = scenario.broken_if.iter().all(|(name, wanted)| {
+        let metric = metrics::find(name).expect("names are checked when a scenario is loaded");
+        let comparison = Comparison::parse(wanted, metric.spec.kind).expect("checked at loading");
+        (metric.value)(whole).is_some_and(|value| comparison.holds(value))
+    });
+    Some(if broken { ClaimVerdict::Broken } else { ClaimVerdict::NotObserved })
+}
+
+fn expectations(
+    scenario: &Scenario,
+    whole: &Measure,
+    tally: &Tally,
+    claim: Option<ClaimVerdict>,
+) -> Vec<Expectation> {
+    let mut all = Vec::new();
+    let expect = &scenario.expect;
+    let mut judge = |scope: &str, map: &BTreeMap<String, toml::Value>| {
+        for (name, wanted) in map {
+            let metric = metrics::find(name).expect("names are checked when a scenario is loaded");
+            let comparison =
+                Comparison::parse(wanted, metric.spec.kind).expect("checked at loading");
+            let untestable = metric.needs_time && tally.clock == Clock::Real;
+            let value = |measure: &Measure| match (name.as_str(), claim) {
+                (CLAIM, Some(ClaimVerdict::Broken)) => Some(1.0),
+                (CLAIM, Some(ClaimVerdict::NotObserved)) => Some(0.0),
+                _ if untestable => None,
+                _ => (metric.value)(measure),
+            };
+            let (measured, seed) = decide(scope, whole, tally, &comparison, &value);
+            all.push(Expectation {
+                scope: scope.to_owned(),
+                metric: name.clone(),
+                wanted: comparison.to_string(),
+                measured,
+                met: measured.map(|measured| comparison.holds(measured)),
+                seed,
+            });
+        }
+    };
+    judge("all", &expect.all);
+    judge("each", &expect.each);
+    judge("some", &expect.some);
+    all
+}
+
+/// The value that decides, and the run that it is from.
+fn decide(
+    scope: &str,
+    whole: &Measure,
+    tally: &Tally,
+    comparison: &Comparison,
+    value: &dyn Fn(&Measure) -> Option<f64>,
+) -> (Option<f64>, Option<u64>) {
+    let mut values = tally.each.iter().map(|(seed, measure)| (value(measure), Some(*seed)));
+    let holds =
+        |(value, _): &(Option<f64>, Option<u64>)| value.is_some_and(|v| comparison.holds(v));
+    let first = values.clone().next().unwrap_or((None, None));
+    match scope {
+        "each" => values.find(|value| !holds(value)).unwrap_or(first),
+        "some" => values.find(holds).unwrap_or(first),
+        _ => (value(whole), None),
+    }
+}
+
+/// What this scenario was meant to test and did not.
+fn not_tested(
+    scenario: &Scenario,
+    entry: &Entry,
+    default_ttl: Ttl,
+    whole: &Measure,
+    tally: &Tally,
+    expectations: &[Expectation],
+) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if whole.reads.reads + whole.writes == 0 {
+        reasons.push("no operation was carried out".to_owned());
+    }
+    for (fault, struck) in scenario.faults.iter().zip(&whole.strikes) {
+        if *struck == 0 {
+            reasons.push(format!("fault `{fault}` never struck"));
+        }
+    }
+    let speaks_of_hits =
+        expectations.iter().any(|e| matches!(e.metric.as_str(), "hits" | "hit_ratio"));
+    if entry.traits.caches && whole.reads.reads > 0 && whole.reads.hits == 0 && !speaks_of_hits {
+        reasons.push("the cache never had a hit".to_owned());
+    }
+    for expectation in expectations.iter().filter(|e| e.met.is_none()) {
+        reasons.push(format!("`{}` was not measured here", expectation.metric));
+    }
+    let unreachable = whole.entries(crate::check::audit::Class::Unreachable);
+    if unreachable > 0 {
+        reasons.push(format!("{unreachable} entries were unreachable at the audit"));
+    }
+    if tally.clock == Clock::Real {
+        reasons.extend(needs_virtual_clock(scenario, default_ttl, tally));
+    }
+    reasons
+}
+
+/// A real server's clock does not follow virtual time.
+fn needs_virtual_clock(scenario: &Scenario, default_ttl: Ttl, tally: &Tally) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let ttl = scenario.cache.ttl_seconds.unwrap_or(default_ttl.0);
+    let seconds = tally.duration.nanos() / 1_000_000_000;
+    if ttl > 0 && seconds + 1 >= ttl as u64 {
+        reasons.push(format!(
+            "entries live {ttl} s and the run takes {} of virtual time, which the real server's \
+             clock does not follow",
+            human(tally.duration.nanos())
+        ));
+    }
+    if scenario.faults.iter().any(|fault| fault.what == What::JumpClock) {
+        reasons.push("a real server's clock cannot be made to jump".to_owned());
+    }
+    reasons
+}

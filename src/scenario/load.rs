@@ -1,0 +1,357 @@
+//! Reading scenario files, with errors that name the place.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::expect::{Comparison, MetricSpec};
+use super::{KeyChoice, Scenario};
+use crate::fault::What;
+
+/// What a scenario may refer to.
+pub struct Known<'a> {
+    /// Names of patterns.
+    pub patterns: Vec<&'a str>,
+    /// Names of entities.
+    pub entities: Vec<&'a str>,
+    /// The metrics.
+    pub metrics: &'a [MetricSpec],
+}
+
+/// What is wrong with a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// Line and column, from 1; `None` when it is about the file as a whole.
+    pub place: Option<(usize, usize)>,
+    /// The line itself.
+    pub line: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        let Some((line, column)) = self.place else { return write!(f, ": {}", self.message) };
+        write!(f, ":{line}:{column}: {}", self.message)?;
+        let width = line.to_string().len();
+        write!(f, "\n{:width$} |\n{line} | {}", "", self.line)?;
+        write!(f, "\n{:width$} | {:>column$}", "", "^")
+    }
+}
+
+/// Reads and checks a file; all that is wrong with it is reported at once.
+pub fn load(path: &Path, known: &Known<'_>) -> Result<Scenario, Vec<Problem>> {
+    let whole = |message: String| {
+        vec![Problem { file: path.to_owned(), place: None, line: String::new(), message }]
+    };
+    let bytes = std::fs::read(path)
+        .map_err(|error| whole(format!("cannot be read: {error}; is the path right?")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let byte = error.utf8_error().valid_up_to();
+        whole(format!("is not UTF-8 text (byte {byte}); save it as UTF-8"))
+    })?;
+    parse(path, &text, known)
+}
+
+/// Reads and checks the text of a file.
+pub fn parse(path: &Path, text: &str, known: &Known<'_>) -> Result<Scenario, Vec<Problem>> {
+    let at = |span: Option<Range<usize>>, message: String| problem(path, text, span, message);
+    let scenario: Scenario = toml::from_str(text)
+        .map_err(|error| vec![at(error.span(), with_suggestion(error.message()))])?;
+    let wrong = check(&scenario, known);
+    if wrong.is_empty() {
+        return Ok(scenario);
+    }
+    let document = DeTable::parse(text).ok();
+    let span = |wanted: &str| document.as_ref().and_then(|d| find(d.get_ref(), wanted));
+    Err(wrong.into_iter().map(|(wanted, message)| at(span(&wanted), message)).collect())
+}
+
+fn problem(path: &Path, text: &str, span: Option<Range<usize>>, message: String) -> Problem {
+    let file = path.to_owned();
+    let Some(span) = span else {
+        return Problem { file, place: None, line: String::new(), message };
+    };
+    let start = (0..=span.start.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    let before = &text[..start.unwrap_or(0)];
+    let line_number = before.matches('\n').count() + 1;
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let column = before[line_start..].chars().count() + 1;
+    let line = text[line_start..].lines().next().unwrap_or("").to_owned();
+    Problem { file, place: Some((line_number, column)), line, message }
+}
+
+/// The span of the value at a path such as `fault[1].probability`, or of the nearest table
+/// around it that is written down.
+fn find(root: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
+    let mut table = root;
+    let mut nearest = None;
+    for part in path.split('.') {
+        let (name, index) = match part.split_once('[') {
+            Some((name, rest)) => (name, rest.trim_end_matches(']').parse::<usize>().ok()),
+            None => (part, None),
+        };
+        let Some((_, value)) = table.iter().find(|(key, _)| key.get_ref().as_ref() == name) else {
+            break;
+        };
+        let mut value = value;
+        if let (Some(index), DeValue::Array(list)) = (index, value.get_ref()) {
+            value = list.get(index)?;
+        }
+        nearest = Some(value.span());
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => break,
+        }
+    }
+    nearest
+}
+
+/// serde says "unknown field `x`, expected one of `a`, `b`": the likeliest is put first.
+fn with_suggestion(message: &str) -> String {
+    let message = message.trim();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = message.starts_with("unknown");
+    match (unknown, quoted.next()) {
+        (true, Some(given)) => match suggest(given, quoted) {
+            Some(likely) => format!("{message}; did you mean `{likely}`?"),
+            None => message.to_owned(),
+        },
+        _ => message.to_owned(),
+    }
+}
+
+/// The known name that is nearest to a given one, if any is near.
+pub(crate) fn suggest<'a>(
+    given: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let near = known.into_iter().map(|name| (distance(given, name), name)).min()?;
+    (near.0 <= given.len().div_ceil(3).max(1)).then_some(near.1)
+}
+
+/// Levenshtein's edit distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+type Wrong = Vec<(String, String)>;
+
+fn check(scenario: &Scenario, known: &Known<'_>) -> Wrong {
+    let mut wrong = Vec::new();
+    check_name(&mut wrong, "pattern", &scenario.pattern, &known.patterns);
+    check_name(&mut wrong, "entity", &scenario.entity, &known.entities);
+    if scenario.runs == 0 {
+        wrong.push(("runs".to_owned(), "there must be at least one run".to_owned()));
+    }
+    check_workload(&mut wrong, scenario);
+    check_servers(&mut wrong, scenario);
+    for (number, fault) in scenario.faults.iter().enumerate() {
+        if let Err(problem) = fault.check() {
+            wrong.push((format!("fault[{number}].{}", problem.field), problem.problem));
+        }
+        check_fault_targets(&mut wrong, scenario, number);
+    }
+    let expect = &scenario.expect;
+    for (section, map) in [
+        ("broken-if", &scenario.broken_if),
+        ("expect", &expect.all),
+        ("expect.each", &expect.each),
+        ("expect.some", &expect.some),
+    ] {
+        for (name, value) in map {
+            check_expectation(&mut wrong, section, name, value, known.metrics);
+        }
+    }
+    wrong
+}
+
+fn check_name(wrong: &mut Wrong, field: &str, given: &str, known: &[&str]) {
+    if known.contains(&given) {
+        return;
+    }
+    let rest = match suggest(given, known.iter().copied()) {
+        Some(likely) => format!("did you mean `{likely}`?"),
+        None => format!("known are {}", known.join(", ")),
+    };
+    wrong.push((field.to_owned(), format!("unknown {field} `{given}`; {rest}")));
+}
+
+fn check_workload(wrong: &mut Wrong, scenario: &Scenario) {
+    let workload = &scenario.workload;
+    let mut at_least_one = |field: &str, value: u32| {
+        if value == 0 {
+            wrong.push((format!("workload.{field}"), format!("`{field}` must be at least 1")));
+        }
+    };
+    at_least_one("clients", workload.clients);
+    at_least_one("processes", workload.processes);
+    at_least_one("rows", workload.rows);
+    at_least_one("rows-per-read", workload.rows_per_read);
+    if workload.rows_per_read > 64 {
+        let message = "a read asks for at most 64 rows at once".to_owned();
+        wrong.push(("workload.rows-per-read".to_owned(), message));
+    }
+    if workload.clients > 100_000 {
+        let message = "more than 100,000 clients are not simulated".to_owned();
+        wrong.push(("workload.clients".to_owned(), message));
+    }
+    if workload.arrivals_per_second.is_some_and(|rate| !(rate > 0.0 && rate <= 1e9)) {
+        let message = "a rate lies above 0, and at most at 1e9".to_owned();
+        wrong.push(("workload.arrivals-per-second".to_owned(), message));
+    }
+    check_keys(wrong, "workload.keys", workload.keys, workload.rows);
+    check_mix(wrong, "workload.mix", &workload.mix);
+    for (number, group) in workload.groups.iter().enumerate() {
+        let path = format!("workload.group[{number}]");
+        if group.clients == 0 {
+            wrong.push((format!("{path}.clients"), "`clients` must be at least 1".to_owned()));
+        }
+        if let Some(keys) = group.keys {
+            check_keys(wrong, &format!("{path}.keys"), keys, workload.rows);
+        }
+        if let Some(mix) = &group.mix {
+            check_mix(wrong, &format!("{path}.mix"), mix);
+        }
+        for line in group.script.iter().flatten() {
+            if let Err(message) = crate::plan::parse_line(line) {
+                wrong.push((format!("{path}.script"), message));
+            }
+        }
+    }
+}
+
+fn check_mix(wrong: &mut Wrong, path: &str, mix: &super::Mix) {
+    if mix.read == 0 && mix.update == 0 && mix.modify == 0 && mix.insert == 0 && mix.delete == 0 {
+        wrong.push((path.to_owned(), "all shares are 0: nothing would be done".to_owned()));
+    }
+}
+
+fn check_keys(wrong: &mut Wrong, path: &str, keys: KeyChoice, rows: u32) {
+    let message = match keys {
+        KeyChoice::Zipf(theta) if !(0.0..=10.0).contains(&theta) => "θ lies between 0 and 10",
+        KeyChoice::Hotspot { share, .. } if !(0.0..=1.0).contains(&share) => {
+            "a share lies between 0 and 1"
+        }
+        KeyChoice::Hotspot { rows: hot, .. } if hot == 0 || hot > rows => {
+            "the hot rows are at least 1 and at most all rows"
+        }
+        _ => return,
+    };
+    wrong.push((path.to_owned(), message.to_owned()));
+}
+
+fn check_servers(wrong: &mut Wrong, scenario: &Scenario) {
+    let cache = &scenario.cache;
+    let mut say = |field: &str, message: &str| wrong.push((field.to_owned(), message.to_owned()));
+    if cache.nodes == 0 || cache.nodes > 64 {
+        say("cache.nodes", "there are 1 to 64 nodes");
+    }
+    if cache.ttl_seconds.is_some_and(|ttl| ttl < 0) {
+        say("cache.ttl-seconds", "a negative TTL expires at once: nothing would ever be cached");
+    }
+    if cache.items_max == Some(0) {
+        say("cache.items-max", "a node that holds nothing caches nothing");
+    }
+    if cache.timeout.is_zero() {
+        say("cache.timeout", "a timeout of 0 would end every command");
+    }
+    if scenario.database.timeout.is_zero() {
+        say("database.timeout", "a timeout of 0 would end every statement");
+    }
+}
+
+fn check_fault_targets(wrong: &mut Wrong, scenario: &Scenario, number: usize) {
+    let fault = &scenario.faults[number];
+    let clients = match scenario.workload.groups.as_slice() {
+        [] => scenario.workload.clients,
+        groups => groups.iter().map(|group| group.clients).sum(),
+    };
+    if fault.clients.iter().flatten().any(|client| *client >= clients) {
+        let message = format!("there are {clients} clients, counted from 0");
+        wrong.push((format!("fault[{number}].clients"), message));
+    }
+    let nodes = scenario.cache.nodes;
+    if fault.nodes.iter().flatten().any(|node| *node >= nodes) {
+        let message = format!("there are {nodes} nodes, counted from 0");
+        wrong.push((format!("fault[{number}].nodes"), message));
+    }
+    let needs_row = fault.what == What::BypassInsert && fault.row.is_none() && fault.on.is_none();
+    if needs_row {
+        let message = "say which row is inserted, as in `row = 1000`".to_owned();
+        wrong.push((format!("fault[{number}].do"), message));
+    }
+}
+
+fn check_expectation(
+    wrong: &mut Wrong,
+    section: &str,
+    name: &str,
+    value: &toml::Value,
+    metrics: &[MetricSpec],
+) {
+    let path = format!("{section}.{name}");
+    let Some(metric) = metrics.iter().find(|metric| metric.name == name) else {
+        let rest = match suggest(name, metrics.iter().map(|metric| metric.name)) {
+            Some(likely) => format!("did you mean `{likely}`?"),
+            None => "see `staleproof list metrics`".to_owned(),
+        };
+        wrong.push((path, format!("unknown metric `{name}`; {rest}")));
+        return;
+    };
+    if let Err(message) = Comparison::parse(value, metric.kind) {
+        wrong.push((path, message));
+    }
+}
+
+/// The scenario files at a path: the file itself, or all `.toml` files below a folder, in
+/// the order of their paths.
+pub fn find_files(path: &Path) -> Result<Vec<PathBuf>, Problem> {
+    let wrong = |message: String| Problem {
+        file: path.to_owned(),
+        place: None,
+        line: String::new(),
+        message,
+    };
+    if !path.is_dir() {
+        return match path.exists() {
+            true => Ok(vec![path.to_owned()]),
+            false => Err(wrong("there is no such file or folder".to_owned())),
+        };
+    }
+    let mut files = Vec::new();
+    collect(path, &mut files).map_err(|error| wrong(format!("cannot be listed: {error}")))?;
+    files.sort();
+    match files.is_empty() {
+        true => Err(wrong("the folder has no scenario (`.toml` file) in it".to_owned())),
+        false => Ok(files),
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

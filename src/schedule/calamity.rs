@@ -1,0 +1,327 @@
+//! Faults of the world, cancellations and deaths.
+
+use std::rc::Rc;
+
+use super::error::RunError;
+use super::injector::Strike;
+use super::memory::Memory;
+use super::state::{Current, Task};
+use super::world::{Enabled, World};
+use crate::backend::Submitted;
+use crate::fault::What;
+use crate::history::record::{
+    CommitRecord, Effect, FaultRecord, OpRecord, Reported, Source, StepKind, StepResult,
+};
+use crate::operation::{ClientId, OpId, OpKind, Outcome};
+use crate::pattern::{Cx, Port};
+use crate::seed::{Purpose, below};
+use crate::step::{CacheCommand, Command, DbCommand, DbReply, Footprint, NodeId, RowId, Table};
+use crate::time::Time;
+
+impl World<'_> {
+    /// A cancellation or crash strikes before its step is sent.
+    pub(super) fn calamity_at(&mut self, client: usize, strike: Strike) -> Result<(), RunError> {
+        match strike.what {
+            What::Crash => self.crash(client),
+            _ => {
+                self.cancel(client);
+                Ok(())
+            }
+        }
+    }
+
+    /// A rule strikes after its step took effect.
+    pub(super) fn strike_after(&mut self, rule: u16, client: usize) -> Result<(), RunError> {
+        match self.injector.fault(rule).what {
+            What::Crash => self.crash(client),
+            What::Cancel => {
+                self.cancel(client);
+                Ok(())
+            }
+            _ => self.change_the_world(rule, Some(client)),
+        }
+    }
+
+    /// The operation's future is dropped: destructors run, connections with a reply
+    /// outstanding are closed, the client goes on.
+    fn cancel(&mut self, client: usize) {
+        let state = &mut self.clients[client];
+        let task = std::mem::replace(&mut state.task, Task::Idle);
+        let was_op = matches!(task, Task::Op(_));
+        drop(task);
+        state.port.clear();
+        self.end_abruptly(client, was_op);
+        self.abandon_transaction(client);
+        let again = match self.clients[client].id.is_ordinary() {
+            true => Enabled::Begin { client, after: std::time::Duration::ZERO },
+            false => Enabled::Tick { client, idle: true },
+        };
+        self.enabled.push(again);
+    }
+
+    fn end_abruptly(&mut self, client: usize, was_op: bool) {
+        if was_op {
+            self.record_op(client, Reported::Nothing, &[]);
+        }
+        let state = &mut self.clients[client];
+        let epoch = state.epoch;
+        state.epoch += 1;
+        state.waiting = 0;
+        for place in 0..self.flights.len() {
+            let Some(flight) = &mut self.flights[place] else { continue };
+            if flight.client == client && flight.epoch == epoch && !flight.settled {
+                flight.settled = true;
+                let connection = flight.connection;
+                if (connection.0 as usize) < self.connections.len() {
+                    self.give_up(connection);
+                }
+            }
+        }
+    }
+
+    /// A process dies: its handle goes inert first, so that no destructor has an effect;
+    /// then its futures, memory and connections vanish. A new process takes its place.
+    pub(super) fn crash(&mut self, client: usize) -> Result<(), RunError> {
+        let process = self.clients[client].process;
+        for member in 0..self.clients.len() {
+            if self.clients[member].process != process {
+                continue;
+            }
+            self.clients[member].port.make_inert();
+            let task = std::mem::replace(&mut self.clients[member].task, Task::Idle);
+            let was_op = matches!(task, Task::Op(_));
+            let was_idle = matches!(task, Task::Idle);
+            drop(task);
+            self.end_abruptly(member, was_op);
+            self.close_all(member);
+            self.revive(member, was_idle);
+        }
+        self.processes[process].memory = Memory::default();
+        self.processes[process].pattern = self.start_pattern()?;
+        Ok(())
+    }
+
+    fn close_all(&mut self, client: usize) {
+        let state = &self.clients[client];
+        let open: Vec<_> = state
+            .cache_connections
+            .iter()
+            .flatten()
+            .chain(&state.database_connection)
+            .copied()
+            .collect();
+        for connection in open {
+            self.give_up(connection);
+        }
+    }
+
+    fn revive(&mut self, client: usize, was_idle: bool) {
+        let port = Rc::new(Port::new(self.seed));
+        let cx = Rc::new(Cx::new(Rc::clone(&port), Rc::clone(&self.app)));
+        let state = &mut self.clients[client];
+        state.port = port;
+        state.cx = cx;
+        state.current = Current::default();
+        // An idle client has its next beginning enabled already.
+        if !was_idle {
+            let again = match state.id.is_ordinary() {
+                true => Enabled::Begin { client, after: self.rules.restart_after },
+                false => Enabled::Tick { client, idle: true },
+            };
+            self.enabled.push(again);
+        }
+    }
+
+    /// A fault of the world that was not triggered by a step wants to happen.
+    pub fn world_fault(&mut self, rule: u16, occurrence: u64) -> Result<(), RunError> {
+        if !self.injector.judge_world(rule, self.now, occurrence) {
+            return Ok(());
+        }
+        let target = match self.injector.fault(rule).nodes.as_deref() {
+            Some([node]) => format!("node {node}"),
+            _ => "the world".to_owned(),
+        };
+        let (at, until, step) = (self.now, None, None);
+        self.recorder.fault(FaultRecord { rule, at, until, target, step });
+        self.change_the_world(rule, None)
+    }
+
+    /// Carries out a fault of the world.
+    pub(super) fn change_the_world(
+        &mut self,
+        rule: u16,
+        client: Option<usize>,
+    ) -> Result<(), RunError> {
+        let fault = self.injector.fault(rule).clone();
+        let nodes: Vec<NodeId> = match &fault.nodes {
+            Some(list) => list.iter().map(|node| NodeId(*node)).collect(),
+            None => (0..self.nodes).map(|node| NodeId(node as u16)).collect(),
+        };
+        match fault.what {
+            What::RestartNode => {
+                for node in nodes {
+                    self.cache.restart(self.now, node)?;
+                    self.recorder.node_event(StepKind::CacheRestart, node, None, self.now);
+                }
+            }
+            What::FlushNode => {
+                for node in nodes {
+                    self.flush(node)?;
+                }
+            }
+            What::JumpClock => {
+                for node in nodes {
+                    self.cache.jump(self.now, node, fault.by_seconds.unwrap_or(0))?;
+                }
+            }
+            What::Evict => {
+                let row = self.row_for(fault.row(), rule, client);
+                self.evict(row)?;
+            }
+            what if what.bypasses() => {
+                let row = self.row_for(fault.row(), rule, client);
+                self.bypass(what, row)?;
+            }
+            what => unreachable!("{what} strikes steps and is carried out there"),
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, node: NodeId) -> Result<(), RunError> {
+        let flush = CacheCommand::FlushAll { delay: None };
+        let connection = self.connect(0, false);
+        let mut footprint = Footprint::off();
+        let origin = crate::backend::Origin::default();
+        self.cache.execute(self.now, node, connection, origin, &flush, &mut footprint)?;
+        self.recorder.node_event(StepKind::CacheFlushAll, node, None, self.now);
+        Ok(())
+    }
+
+    fn evict(&mut self, row: RowId) -> Result<(), RunError> {
+        let key = self.app.entity.key(Table(0), row);
+        let node = self.ring.as_ref().map_or(NodeId(0), |ring| ring.node(&key));
+        if self.cache.evict(self.now, node, &key)? {
+            let key = self.recorder.key(&key);
+            self.recorder.node_event(StepKind::CacheEvict, node, Some(key), self.now);
+        }
+        Ok(())
+    }
+
+    /// The row that a fault is about: the one it names, the triggering operation's, or any.
+    fn row_for(&mut self, named: Option<RowId>, rule: u16, client: Option<usize>) -> RowId {
+        let own = client.and_then(|client| self.clients[client].current.rows.first().copied());
+        named.or(own).unwrap_or_else(|| {
+            let rows = self.plan.rows();
+            let which = u64::from(self.bypasses) << 16 | u64::from(rule);
+            let draw = self.seed.draw(Purpose::FaultDetail, self.now.0, which);
+            rows.get(below(draw, rows.len() as u64) as usize).map_or(RowId(0), |(_, row)| row.id)
+        })
+    }
+
+    /// Somebody changes a row with SQL, behind the application's back.
+    fn bypass(&mut self, what: What, id: RowId) -> Result<(), RunError> {
+        self.bypasses += 1;
+        let writer = OpId::new(ClientId::BYPASS, self.bypasses);
+        let table = Table(0);
+        let columns = || self.plan.contents_of(id, writer, &*self.app.entity);
+        let (command, kind) = match what {
+            What::BypassDelete => (DbCommand::Delete { table, id, writer }, OpKind::Delete),
+            What::BypassInsert => {
+                (DbCommand::Insert { table, id, writer, columns: columns() }, OpKind::Insert)
+            }
+            _ => {
+                let columns = columns();
+                let update = DbCommand::Update { table, id, writer, columns, if_version: None };
+                (update, OpKind::Update)
+            }
+        };
+        let connection = self.bypass_connection();
+        let mut footprint = Footprint::off();
+        let reply = match self.database.submit(connection, &command, &mut footprint)? {
+            Submitted::Done(reply) => reply,
+            Submitted::Blocked => {
+                // Whoever sits at the console gives up on a locked row.
+                self.database.close(connection)?;
+                self.bypass_connection = None;
+                DbReply::Error(crate::step::SqlError::LockTimeout)
+            }
+        };
+        self.record_bypass(&command, kind, &reply);
+        self.wake_blocked()
+    }
+
+    fn bypass_connection(&mut self) -> crate::step::ConnectionId {
+        match self.bypass_connection {
+            Some(connection) => connection,
+            None => {
+                let connection = self.connect(0, true);
+                self.bypass_connection = Some(connection);
+                connection
+            }
+        }
+    }
+
+    fn record_bypass(&mut self, command: &DbCommand, kind: OpKind, reply: &DbReply) {
+        let id = command.row().expect("a bypass names its row").1;
+        let key = self.row_key(id);
+        let changed = matches!(reply, DbReply::Written(written) if written.affected > 0);
+        let version = match reply {
+            DbReply::Written(written) => written.version.unwrap_or(0),
+            _ => 0,
+        };
+        let command_kind = StepKind::of(&Command::Database(command.clone()));
+        let step = self.recorder.sent(super::recorder::Sent {
+            op: command.writer(),
+            at: self.now,
+            key: Some(key),
+            kind: command_kind,
+            node: NodeId(0),
+            in_transaction: false,
+            fault: None,
+        });
+        let seen = super::recorder::Seen {
+            result: if changed { StepResult::Done } else { StepResult::NotDone },
+            value: command.writer(),
+            version,
+            absent: command.deletes(),
+        };
+        let order = self.recorder.executed(step, self.now, Time::NEVER, &seen);
+        self.recorder.answered(step, self.now, None);
+        if changed {
+            let absent = command.deletes();
+            let writer = command.writer();
+            let at = self.now;
+            self.recorder.commit(CommitRecord { key, at, order, writer, version, absent, step });
+            let row = super::execute::written_row(command, version);
+            if let Some(replica) = &mut self.replica {
+                replica.commit(self.now, id, row);
+            }
+        }
+        self.recorder.op(bypass_record(command.writer(), key, kind, changed, self.now));
+    }
+}
+
+fn bypass_record(
+    id: OpId,
+    key: crate::history::record::KeyId,
+    kind: OpKind,
+    changed: bool,
+    now: Time,
+) -> OpRecord {
+    OpRecord {
+        id,
+        start: now,
+        end: now,
+        value: OpId::NONE,
+        version: 0,
+        key,
+        steps: 1,
+        kind,
+        reported: if changed { Reported::Ok } else { Reported::Unchanged },
+        outcome: Outcome::Ok,
+        effect: Effect::None,
+        source: Source::None,
+        found: false,
+        wrong: false,
+    }
+}

@@ -1,0 +1,432 @@
+//! Taking effect: a step is executed by its server, its answer reaches its caller, or the
+//! caller gives up.
+
+use super::error::RunError;
+use super::injector::{COMMITTED, bit};
+use super::recorder::seen;
+use super::state::{Fate, Flight, PendingWrite};
+use super::world::{Enabled, World};
+use crate::backend::{Origin, Submitted};
+use crate::history::record::{CommitRecord, Source, StepKind, StepResult};
+use crate::step::{
+    Answer, Command, ConnectionId, DbCommand, DbReply, Footprint, Row, RowLock, StepError,
+};
+use crate::time::Time;
+
+impl World<'_> {
+    /// A step takes effect at its server.
+    pub fn execute(&mut self, flight: usize) -> Result<(), RunError> {
+        self.flight_mut(flight).pending -= 1;
+        if self.connections[self.flight(flight).connection.0 as usize].closed
+            && !self.may_still_land(flight)
+        {
+            self.leave_connection(flight);
+            self.release(flight);
+            return Ok(());
+        }
+        let state = self.flights[flight].as_ref().expect("an enabled flight lives");
+        let origin = Origin { step: state.step, op: state.op };
+        let mut footprint = Footprint::off();
+        let answer = match &state.command {
+            Command::Cache(command) => {
+                let (node, connection) = (state.node, state.connection);
+                let reply = self.cache.execute(
+                    self.now,
+                    node,
+                    connection,
+                    origin,
+                    command,
+                    &mut footprint,
+                )?;
+                Some(Answer::Cache(reply))
+            }
+            Command::Local(command) => {
+                let process = self.clients[state.client].process;
+                Some(Answer::Local(self.processes[process].memory.execute(command)))
+            }
+            Command::Database(_) => self.submit(flight, &mut footprint)?,
+            Command::Sleep(_) => unreachable!("a sleep is not executed"),
+        };
+        match answer {
+            Some(answer) => self.executed(flight, answer)?,
+            None => self.wait_for_lock(flight),
+        }
+        self.note_evictions();
+        self.wake_blocked()
+    }
+
+    /// What was sent before its connection was given up may still land, but a process that
+    /// died took along what had not left it: memory.
+    fn may_still_land(&self, flight: usize) -> bool {
+        !matches!(self.flight(flight).command, Command::Local(_))
+    }
+
+    fn submit(
+        &mut self,
+        flight: usize,
+        footprint: &mut Footprint,
+    ) -> Result<Option<Answer>, RunError> {
+        if let Some(row) = self.read_replica(flight) {
+            return Ok(Some(Answer::Database(DbReply::Row(row))));
+        }
+        let state = self.flights[flight].as_ref().expect("an enabled flight lives");
+        let Command::Database(command) = &state.command else {
+            unreachable!("only statements are submitted");
+        };
+        Ok(match self.database.submit(state.connection, command, footprint)? {
+            Submitted::Done(reply) => Some(Answer::Database(reply)),
+            Submitted::Blocked => None,
+        })
+    }
+
+    /// The row as the lagging replica has it, when the step is one that reads it.
+    fn read_replica(&self, flight: usize) -> Option<Option<Row>> {
+        let (replica, lag) = (self.replica.as_ref()?, self.rules.replica_lag?);
+        let state = self.flight(flight);
+        let in_transaction = self.connections[state.connection.0 as usize].in_transaction;
+        match state.command {
+            Command::Database(DbCommand::Select { id, lock: RowLock::None, .. })
+                if !in_transaction =>
+            {
+                let at = Time(self.now.0.saturating_sub(lag.as_nanos() as u64));
+                Some(replica.row_at(id, at))
+            }
+            _ => None,
+        }
+    }
+
+    fn wait_for_lock(&mut self, flight: usize) {
+        let connection = self.flight(flight).connection;
+        self.connections[connection.0 as usize].blocked = Some(flight);
+        if !self.flight(flight).settled {
+            self.flight_mut(flight).pending += 1;
+            self.enabled.push(Enabled::Expire { flight });
+        }
+    }
+
+    /// Statements that waited for a lock and got it.
+    pub(super) fn wake_blocked(&mut self) -> Result<(), RunError> {
+        let mut footprint = Footprint::off();
+        for (connection, reply) in self.database.woken(&mut footprint)? {
+            let blocked = self.connections[connection.0 as usize].blocked.take();
+            if let Some(flight) = blocked {
+                self.executed(flight, Answer::Database(reply))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The server has carried the step out and answers.
+    fn executed(&mut self, flight: usize, answer: Answer) -> Result<(), RunError> {
+        let state = self.flights[flight].as_ref().expect("an executed flight lives");
+        let seen = seen(&state.command, &answer);
+        let expires = self.expiry_of(state);
+        let (step, fate, settled) = (state.step, state.fate, state.settled);
+        let kind = StepKind::of(&state.command);
+        let order = self.recorder.executed(step, self.now, expires, &seen);
+        self.flight_mut(flight).executed = true;
+        if kind.is_database() {
+            self.note_statement(flight, &answer, order);
+        }
+        self.note_in_operation(flight, kind, seen.result);
+        self.flight_mut(flight).answer = Some(answer);
+        self.leave_connection(flight);
+        if settled {
+            self.release(flight);
+            return Ok(());
+        }
+        self.flight_mut(flight).pending += 1;
+        match fate {
+            Fate::LoseReply => self.enabled.push(Enabled::Expire { flight }),
+            Fate::Then(rule) => {
+                self.flight_mut(flight).pending -= 1;
+                let client = self.flight(flight).client;
+                let epoch = self.flight(flight).epoch;
+                self.strike_after(rule, client)?;
+                if self.clients[client].epoch == epoch {
+                    self.flight_mut(flight).pending += 1;
+                    self.enabled.push(Enabled::Deliver { flight });
+                } else {
+                    self.release(flight);
+                }
+            }
+            _ => self.enabled.push(Enabled::Deliver { flight }),
+        }
+        Ok(())
+    }
+
+    /// When the item that a cache step was about will be gone by itself.
+    fn expiry_of(&self, flight: &Flight) -> Time {
+        match &flight.command {
+            Command::Cache(command) if command.has_effect() => command
+                .key()
+                .and_then(|key| self.cache.expiry(flight.node, key))
+                .unwrap_or(Time::NEVER),
+            _ => Time::NEVER,
+        }
+    }
+
+    /// Where a read's value came from, and which steps the operation has behind it.
+    fn note_in_operation(&mut self, flight: usize, kind: StepKind, result: StepResult) {
+        let state = self.flights[flight].as_ref().expect("an executed flight lives");
+        let client = &mut self.clients[state.client];
+        if client.epoch != state.epoch {
+            return;
+        }
+        let current = &mut client.current;
+        current.executed |= bit(kind) | if state.commits { COMMITTED } else { 0 };
+        let Some(key) = state.key else { return };
+        match kind {
+            StepKind::CacheGet | StepKind::CacheGat | StepKind::CacheMetaGet => {
+                let source = match result {
+                    StepResult::Found => Source::Hit,
+                    _ => Source::Miss,
+                };
+                current.seen.push((key, source));
+            }
+            StepKind::DbSelect => {
+                let asked = current.seen.iter().any(|(seen, _)| *seen == key);
+                let source = if asked { Source::Miss } else { Source::Database };
+                current.seen.push((key, source));
+            }
+            _ => {}
+        }
+    }
+
+    /// What a statement did to its connection's transaction and to the rows.
+    fn note_statement(&mut self, flight: usize, answer: &Answer, order: u64) {
+        let Answer::Database(reply) = answer else { return };
+        let state = self.flights[flight].as_ref().expect("an executed flight lives");
+        let connection = &mut self.connections[state.connection.0 as usize];
+        let Command::Database(command) = &state.command else { return };
+        let step = state.step;
+        match (command, reply) {
+            (DbCommand::Begin(_), DbReply::Done) => connection.in_transaction = true,
+            (DbCommand::Commit, DbReply::Done) => {
+                connection.in_transaction = false;
+                for write in std::mem::take(&mut connection.writes) {
+                    self.note_commit(write, order, step);
+                }
+            }
+            (DbCommand::Commit | DbCommand::Rollback, _) => {
+                connection.in_transaction = false;
+                connection.writes.clear();
+            }
+            (_, DbReply::Written(written)) if written.affected > 0 => {
+                let write = PendingWrite {
+                    id: command.row().expect("a write names its row").1,
+                    key: state.key.expect("a write's row has a key"),
+                    writer: command.writer(),
+                    version: written.version.unwrap_or(0),
+                    row: written_row(command, written.version.unwrap_or(0)),
+                };
+                match connection.in_transaction {
+                    true => connection.writes.push(write),
+                    false => self.note_commit(write, order, step),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn note_commit(&mut self, write: PendingWrite, order: u64, step: crate::step::StepId) {
+        self.recorder.commit(CommitRecord {
+            key: write.key,
+            at: self.now,
+            order,
+            writer: write.writer,
+            version: write.version,
+            absent: write.row.is_none(),
+            step,
+        });
+        if let Some(replica) = &mut self.replica {
+            replica.commit(self.now, write.id, write.row);
+        }
+    }
+
+    fn note_evictions(&mut self) {
+        for (node, key) in self.cache.take_evicted() {
+            let key = self.recorder.key(&key);
+            self.recorder.node_event(StepKind::CacheEvict, node, Some(key), self.now);
+        }
+    }
+
+    /// The answer reaches its caller, if the caller still waits.
+    pub fn deliver(&mut self, flight: usize) -> Result<(), RunError> {
+        let state = self.flight_mut(flight);
+        state.pending -= 1;
+        let answer = state.answer.take().expect("only an answered step is delivered");
+        let (step, client, epoch) = (state.step, state.client, state.epoch);
+        let (ticket, effect) = (state.ticket, state.effect);
+        state.settled = true;
+        let error = match answer {
+            Answer::Error(error) => Some(error),
+            _ => None,
+        };
+        if self.clients[client].epoch == epoch {
+            self.recorder.answered(step, self.now, error);
+            let kind = StepKind::of(&self.flight(flight).command);
+            self.settle_effects(client, kind, effect, &answer);
+            self.clients[client].waiting -= 1;
+            self.clients[client].port.answer(ticket, answer);
+            self.release(flight);
+            return self.poll(client);
+        }
+        self.release(flight);
+        Ok(())
+    }
+
+    /// An answer that says "certainly not" takes back the effect counted when the step was
+    /// sent.
+    fn settle_effects(&mut self, client: usize, kind: StepKind, effect: bool, answer: &Answer) {
+        let current = &mut self.clients[client].current;
+        if kind == StepKind::DbRollback && *answer == Answer::Database(DbReply::Done) {
+            current.transaction_effects = 0;
+        }
+        let none = match answer {
+            Answer::Error(error) => error.is_definite(),
+            Answer::Database(DbReply::Error(_)) => true,
+            Answer::Database(DbReply::Written(written)) => written.affected == 0,
+            Answer::Cache(reply) => !matches!(
+                reply,
+                crate::step::CacheReply::Stored | crate::step::CacheReply::Number(_)
+            ),
+            _ => false,
+        };
+        if effect && none {
+            current.effects -= 1;
+        }
+    }
+
+    /// The caller gives up waiting, unless it has its answer.
+    pub fn expire(&mut self, flight: usize) -> Result<(), RunError> {
+        let state = self.flight_mut(flight);
+        state.pending -= 1;
+        let (client, epoch, step) = (state.client, state.epoch, state.step);
+        let (ticket, connection, fate) = (state.ticket, state.connection, state.fate);
+        let answered = std::mem::replace(&mut state.settled, true);
+        if answered || self.clients[client].epoch != epoch {
+            self.release(flight);
+            return Ok(());
+        }
+        self.recorder.answered(step, self.now, Some(StepError::Timeout));
+        if let Fate::Late(delay) = fate {
+            self.flight_mut(flight).pending += 1;
+            self.enabled.push(Enabled::Execute { flight, late: Some(delay) });
+        }
+        self.give_up(connection);
+        self.clients[client].waiting -= 1;
+        self.clients[client].port.answer(ticket, Answer::Error(StepError::Timeout));
+        self.release(flight);
+        self.poll(client)
+    }
+
+    /// A sleep is over.
+    pub fn wake(&mut self, flight: usize) -> Result<(), RunError> {
+        let state = self.flight_mut(flight);
+        state.pending -= 1;
+        state.settled = true;
+        state.executed = true;
+        let (client, epoch, ticket) = (state.client, state.epoch, state.ticket);
+        let current = self.clients[client].epoch == epoch;
+        self.release(flight);
+        if !current {
+            return Ok(());
+        }
+        self.clients[client].waiting -= 1;
+        self.clients[client].port.answer(ticket, Answer::Slept);
+        self.poll(client)
+    }
+
+    /// A client does not use a connection any more; what was sent on it may still land.
+    pub(super) fn give_up(&mut self, connection: ConnectionId) {
+        let state = &mut self.connections[connection.0 as usize];
+        if state.closed {
+            return;
+        }
+        state.closed = true;
+        let client = &mut self.clients[state.client];
+        if client.database_connection == Some(connection) {
+            client.database_connection = None;
+        }
+        for slot in &mut client.cache_connections {
+            if *slot == Some(connection) {
+                *slot = None;
+            }
+        }
+        self.hang_up_when_empty(connection);
+    }
+
+    /// The server notices a closed connection after the last step sent on it; a statement
+    /// that waits for a lock is dropped then.
+    fn hang_up_when_empty(&mut self, connection: ConnectionId) {
+        let state = &self.connections[connection.0 as usize];
+        let blocked = u32::from(state.blocked.is_some());
+        if !state.closed || state.under_way > blocked {
+            return;
+        }
+        match state.is_database {
+            true => self.enabled.push(Enabled::Disconnect { connection }),
+            false => self.cache.close(connection),
+        }
+    }
+
+    /// The database notices that a connection is gone, and rolls its transaction back.
+    pub fn disconnect(&mut self, connection: ConnectionId) -> Result<(), RunError> {
+        self.database.close(connection)?;
+        let state = &mut self.connections[connection.0 as usize];
+        state.in_transaction = false;
+        state.writes.clear();
+        if let Some(flight) = state.blocked.take() {
+            state.under_way -= 1;
+            self.release(flight);
+        }
+        self.wake_blocked()
+    }
+
+    /// An operation ended with its transaction open: its connection goes back to nobody.
+    pub(super) fn abandon_transaction(&mut self, client: usize) {
+        if let Some(connection) = self.clients[client].database_connection
+            && self.connections[connection.0 as usize].in_transaction
+        {
+            self.give_up(connection);
+        }
+    }
+
+    fn leave_connection(&mut self, flight: usize) {
+        let connection = self.flight(flight).connection;
+        let state = &mut self.connections[connection.0 as usize];
+        state.under_way -= 1;
+        if state.closed {
+            self.hang_up_when_empty(connection);
+        }
+    }
+
+    /// Forgets a flight when nothing more can happen to it.
+    pub(super) fn release(&mut self, flight: usize) {
+        let state = self.flight(flight);
+        let waits = self
+            .connections
+            .get(state.connection.0 as usize)
+            .is_some_and(|connection| connection.blocked == Some(flight));
+        if state.pending > 0 || waits {
+            return;
+        }
+        if self.clients[state.client].id.is_ordinary() {
+            self.under_way -= 1;
+        }
+        self.flights[flight] = None;
+        self.free.push(flight);
+    }
+}
+
+/// The row that a write leaves, `None` for a delete.
+pub(super) fn written_row(command: &DbCommand, version: u64) -> Option<Row> {
+    match command {
+        DbCommand::Insert { id, writer, columns, .. }
+        | DbCommand::Update { id, writer, columns, .. } => {
+            Some(Row { id: *id, version, writer: *writer, columns: columns.clone() })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,252 @@
+//! Writes the history while a run goes on.
+
+use rustc_hash::FxHashMap;
+
+use crate::entity::envelope;
+use crate::history::record::{
+    CommitRecord, FaultRecord, History, KeyId, OpRecord, StepKind, StepRecord, StepResult,
+};
+use crate::operation::OpId;
+use crate::step::{
+    Answer, CacheCommand, CacheReply, Command, DbReply, Key, NodeId, RowId, StepError, StepId, Win,
+};
+use crate::time::Time;
+
+/// Whether steps are kept, or only operations and commits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Everything: needed for causes and exposure.
+    #[default]
+    Steps,
+    /// Operations, commits and faults: for runs of many millions of operations.
+    Operations,
+}
+
+pub(crate) struct Recorder {
+    pub history: History,
+    keep: Keep,
+    next_step: u64,
+    order: u64,
+    row_keys: FxHashMap<RowId, KeyId>,
+    /// The same for small row ids, without hashing.
+    dense_row_keys: Vec<Option<KeyId>>,
+}
+
+/// What is known of a step when it is sent.
+pub(crate) struct Sent {
+    pub op: OpId,
+    pub at: Time,
+    pub key: Option<KeyId>,
+    pub kind: StepKind,
+    pub node: NodeId,
+    pub in_transaction: bool,
+    pub fault: Option<u16>,
+}
+
+/// What a step's answer says about the value that was stored or found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub result: StepResult,
+    pub value: OpId,
+    pub version: u64,
+    pub absent: bool,
+}
+
+const DENSE_ROWS: u64 = 1 << 20;
+
+impl Recorder {
+    pub fn new(keep: Keep, operations: usize) -> Recorder {
+        let mut history = History { steps_kept: keep == Keep::Steps, ..History::default() };
+        history.ops.reserve_exact(operations);
+        Recorder {
+            history,
+            keep,
+            next_step: 0,
+            order: 0,
+            row_keys: FxHashMap::default(),
+            dense_row_keys: Vec::new(),
+        }
+    }
+
+    /// The number of a row's key.
+    pub fn row_key(&mut self, row: RowId, key: impl FnOnce() -> Key) -> KeyId {
+        if let Some(Some(id)) = self.dense_row_keys.get(row.0 as usize) {
+            return *id;
+        }
+        if let Some(id) = self.row_keys.get(&row) {
+            return *id;
+        }
+        let id = self.history.keys.intern(&key());
+        self.note_row(row, id);
+        id
+    }
+
+    fn note_row(&mut self, row: RowId, id: KeyId) {
+        if row.0 < DENSE_ROWS {
+            let place = row.0 as usize;
+            if self.dense_row_keys.len() <= place {
+                self.dense_row_keys.resize(place + 1, None);
+            }
+            self.dense_row_keys[place] = Some(id);
+        } else {
+            self.row_keys.insert(row, id);
+        }
+        let rows = &mut self.history.rows;
+        if rows.len() <= id.0 as usize {
+            rows.resize(id.0 as usize + 1, None);
+        }
+        rows[id.0 as usize] = Some(row);
+    }
+
+    /// The number of any key.
+    pub fn key(&mut self, key: &Key) -> KeyId {
+        self.history.keys.intern(key)
+    }
+
+    pub fn sent(&mut self, sent: Sent) -> StepId {
+        let id = StepId(self.next_step);
+        self.next_step += 1;
+        if self.keep == Keep::Steps {
+            self.history.steps.push(StepRecord {
+                op: sent.op,
+                sent: sent.at,
+                executed: Time::NEVER,
+                answered: Time::NEVER,
+                value: OpId::NONE,
+                version: 0,
+                order: 0,
+                expires: Time::NEVER,
+                key: sent.key,
+                fault: sent.fault,
+                node: sent.node,
+                kind: sent.kind,
+                result: StepResult::Pending,
+                error: None,
+                in_transaction: sent.in_transaction,
+                absent: false,
+            });
+        }
+        id
+    }
+
+    fn step(&mut self, id: StepId) -> Option<&mut StepRecord> {
+        self.history.steps.get_mut(id.0 as usize)
+    }
+
+    /// A step took effect; returns its place in the order of executions.
+    pub fn executed(&mut self, id: StepId, at: Time, expires: Time, seen: &Seen) -> u64 {
+        self.order += 1;
+        let order = self.order;
+        if let Some(step) = self.step(id) {
+            step.executed = at;
+            step.order = order;
+            step.expires = expires;
+            step.result = seen.result;
+            step.value = seen.value;
+            step.version = seen.version;
+            step.absent = seen.absent;
+        }
+        order
+    }
+
+    /// The caller learnt how a step ended.
+    pub fn answered(&mut self, id: StepId, at: Time, error: Option<StepError>) {
+        if let Some(step) = self.step(id) {
+            step.answered = at;
+            step.error = error;
+        }
+    }
+
+    /// Something that a node did by itself, or that a fault did to it.
+    pub fn node_event(&mut self, kind: StepKind, node: NodeId, key: Option<KeyId>, at: Time) {
+        let fault = None;
+        let op = OpId::NONE;
+        let id = self.sent(Sent { op, at, key, kind, node, in_transaction: false, fault });
+        let seen = Seen { result: StepResult::Done, value: OpId::NONE, version: 0, absent: true };
+        self.executed(id, at, Time::NEVER, &seen);
+    }
+
+    pub fn op(&mut self, op: OpRecord) {
+        self.history.ops.push(op);
+    }
+
+    pub fn commit(&mut self, commit: CommitRecord) {
+        self.history.commits.push(commit);
+    }
+
+    pub fn fault(&mut self, fault: FaultRecord) {
+        self.history.faults.push(fault);
+    }
+
+    pub fn mark(&mut self, name: &'static str) {
+        match self.history.marks.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => self.history.marks.push((name, 1)),
+        }
+    }
+}
+
+/// What an answer says, together with the command that it answers.
+pub(crate) fn seen(command: &Command, answer: &Answer) -> Seen {
+    match answer {
+        Answer::Cache(reply) => seen_by_cache(command, reply),
+        Answer::Database(reply) => seen_by_database(command, reply),
+        _ => Seen { result: StepResult::Done, value: OpId::NONE, version: 0, absent: false },
+    }
+}
+
+fn stamped(result: StepResult, value: &[u8]) -> Seen {
+    match envelope::stamp(value) {
+        Some(stamp) => Seen { result, value: stamp.writer, version: stamp.version, absent: false },
+        None => Seen { result, value: OpId::NONE, version: 0, absent: false },
+    }
+}
+
+fn seen_by_cache(command: &Command, reply: &CacheReply) -> Seen {
+    let plain = |result| Seen { result, value: OpId::NONE, version: 0, absent: false };
+    match reply {
+        CacheReply::Found(item) => match item.win {
+            Win::None => stamped(StepResult::Found, &item.value),
+            win => stamped(StepResult::Lease(win), &item.value),
+        },
+        CacheReply::Miss => plain(StepResult::Missing),
+        CacheReply::Stored => match command {
+            Command::Cache(CacheCommand::Store { value, .. }) => stamped(StepResult::Done, value),
+            Command::Cache(CacheCommand::MetaSet(set)) => stamped(StepResult::Done, &set.value),
+            _ => plain(StepResult::Done),
+        },
+        CacheReply::Deleted => Seen { absent: true, ..plain(StepResult::Done) },
+        CacheReply::Touched | CacheReply::Ok | CacheReply::Number(_) | CacheReply::Version(_) => {
+            plain(StepResult::Done)
+        }
+        CacheReply::NotStored | CacheReply::NotFound => plain(StepResult::NotDone),
+        CacheReply::Exists => plain(StepResult::Exists),
+        CacheReply::Refusal(refusal) => plain(StepResult::CacheRefused(*refusal)),
+    }
+}
+
+fn seen_by_database(command: &Command, reply: &DbReply) -> Seen {
+    let plain = |result| Seen { result, value: OpId::NONE, version: 0, absent: false };
+    match reply {
+        DbReply::Done => plain(StepResult::Done),
+        DbReply::Row(Some(row)) => Seen {
+            result: StepResult::Found,
+            value: row.writer,
+            version: row.version,
+            absent: false,
+        },
+        DbReply::Row(None) => Seen { absent: true, ..plain(StepResult::Missing) },
+        DbReply::Rows(rows) if rows.is_empty() => plain(StepResult::Missing),
+        DbReply::Rows(_) => plain(StepResult::Found),
+        DbReply::Written(written) if written.affected == 0 => plain(StepResult::NotDone),
+        DbReply::Written(written) => {
+            let (value, absent) = match command {
+                Command::Database(command) => (command.writer(), command.deletes()),
+                _ => (OpId::NONE, false),
+            };
+            let version = written.version.unwrap_or(0);
+            Seen { result: StepResult::Done, value, version, absent }
+        }
+        DbReply::Error(error) => plain(StepResult::SqlFailed(*error)),
+    }
+}

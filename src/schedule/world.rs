@@ -1,0 +1,378 @@
+//! The world of a run: clients, connections, servers, and all that is under way.
+//!
+//! It knows what *can* happen and makes it happen when told; the scheduler decides when.
+//! Each method that makes something happen leaves what it made possible in `enabled`.
+//! Sending is in `send.rs`, taking effect in `execute.rs`, returning in `finish.rs`, faults of
+//! the world and deaths in `calamity.rs`; what there is in `state.rs`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::error::RunError;
+use super::injector::Injector;
+use super::memory::Memory;
+use super::recorder::Recorder;
+use super::replica::Replica;
+use super::ring::Ring;
+use super::state::{Client, Connection, Current, Flight, Process, Task};
+use crate::backend::{Cache, Database};
+use crate::history::record::{History, KeyId};
+use crate::operation::{Action, ClientId, Op, OpId, ProcessId, Reply};
+use crate::pattern::{AnyPattern, App, Cx, Entry, Failure, Port, Settings, Tick};
+use crate::plan::{Plan, PlannedOp};
+use crate::seed::Seed;
+use crate::step::{Command, ConnectionId, RowId};
+use crate::time::Time;
+
+/// What the world needs to know besides plan and servers.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// Plain selects outside transactions see the database as it was so long ago.
+    pub replica_lag: Option<Duration>,
+    /// How long a crashed process stays away.
+    pub restart_after: Duration,
+}
+
+/// Something that has become possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Enabled {
+    /// A client may begin its next operation; `after` is the pause that a restart takes.
+    Begin { client: usize, after: Duration },
+    /// A step may take effect; `late` counts from now.
+    Execute { flight: usize, late: Option<Duration> },
+    /// A step's answer may reach its caller.
+    Deliver { flight: usize },
+    /// The caller may give up waiting: no answer will come in time.
+    Expire { flight: usize },
+    /// A sleep may end.
+    Wake { flight: usize, after: Duration },
+    /// A database may notice that a connection is gone.
+    Disconnect { connection: ConnectionId },
+    /// A process may do background work; `idle` says that the last round found none.
+    Tick { client: usize, idle: bool },
+}
+
+pub(crate) struct World<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) entry: &'a Entry,
+    pub(super) settings: &'a Settings,
+    pub(super) seed: Seed,
+    pub(super) app: Rc<App>,
+    pub(super) rules: &'a Rules,
+    pub(super) cache: &'a mut dyn Cache,
+    pub(super) database: &'a mut dyn Database,
+    pub(super) ring: Option<Ring>,
+    pub(super) nodes: usize,
+    pub(super) clients: Vec<Client>,
+    pub(super) processes: Vec<Process>,
+    pub(super) flights: Vec<Option<Flight>>,
+    pub(super) free: Vec<usize>,
+    pub(super) connections: Vec<Connection>,
+    pub(super) injector: Injector,
+    pub(super) recorder: Recorder,
+    pub(super) replica: Option<Replica>,
+    pub(super) now: Time,
+    pub(super) enabled: Vec<Enabled>,
+    pub(super) bypasses: u32,
+    pub(super) bypass_connection: Option<ConnectionId>,
+    /// Steps of ordinary clients and of the bypass under way; background work idles when
+    /// this is 0 and it found nothing to do.
+    pub(super) under_way: usize,
+    /// Clients of the application that have operations left.
+    active: usize,
+    outbox: Vec<(u32, Command)>,
+    marks: Vec<&'static str>,
+}
+
+/// What the world is made of.
+pub(crate) struct Parts<'a> {
+    pub plan: &'a Plan,
+    pub entry: &'a Entry,
+    pub settings: &'a Settings,
+    pub seed: Seed,
+    pub app: App,
+    pub rules: &'a Rules,
+    pub cache: &'a mut dyn Cache,
+    pub database: &'a mut dyn Database,
+    pub node_names: &'a [String],
+    pub injector: Injector,
+    pub recorder: Recorder,
+}
+
+impl<'a> World<'a> {
+    pub fn new(parts: Parts<'a>) -> Result<World<'a>, RunError> {
+        let nodes = parts.node_names.len().max(1);
+        let mut world = World {
+            plan: parts.plan,
+            entry: parts.entry,
+            settings: parts.settings,
+            seed: parts.seed,
+            app: Rc::new(parts.app),
+            rules: parts.rules,
+            cache: parts.cache,
+            database: parts.database,
+            ring: (nodes > 1).then(|| Ring::new(parts.node_names)),
+            nodes,
+            clients: Vec::new(),
+            processes: Vec::new(),
+            flights: Vec::new(),
+            free: Vec::new(),
+            connections: Vec::new(),
+            injector: parts.injector,
+            recorder: parts.recorder,
+            replica: parts.rules.replica_lag.map(|_| Replica::default()),
+            now: Time::ZERO,
+            enabled: Vec::new(),
+            bypasses: 0,
+            bypass_connection: None,
+            under_way: 0,
+            active: parts.plan.clients().len(),
+            outbox: Vec::new(),
+            marks: Vec::new(),
+        };
+        world.create_rows()?;
+        world.create_processes()?;
+        Ok(world)
+    }
+
+    fn create_rows(&mut self) -> Result<(), RunError> {
+        let entity = Rc::clone(&self.app);
+        let tables = entity.entity.tables();
+        self.database.create(&tables, self.plan.rows())?;
+        for (_, row) in self.plan.rows() {
+            let key = self.row_key(row.id);
+            self.recorder.history.initial.push((key, row.version));
+            if let Some(replica) = &mut self.replica {
+                replica.load(row);
+            }
+        }
+        Ok(())
+    }
+
+    fn create_processes(&mut self) -> Result<(), RunError> {
+        for number in 0..self.plan.processes() {
+            let pattern = self.start_pattern()?;
+            self.processes.push(Process { memory: Memory::default(), pattern });
+            if self.entry.traits.background {
+                let client = self.clients.len();
+                self.add_client(ClientId::background(ProcessId(number)), number as usize);
+                self.enabled.push(Enabled::Tick { client, idle: true });
+            }
+        }
+        for planned in self.plan.clients() {
+            let client = self.clients.len();
+            self.add_client(planned.id, planned.process.0 as usize);
+            self.enabled.push(Enabled::Begin { client, after: Duration::ZERO });
+        }
+        Ok(())
+    }
+
+    pub(super) fn start_pattern(&self) -> Result<Rc<dyn AnyPattern>, RunError> {
+        self.entry
+            .start(self.settings)
+            .map_err(|problem| RunError::Settings { pattern: self.entry.name.clone(), problem })
+    }
+
+    fn add_client(&mut self, id: ClientId, process: usize) {
+        let port = Rc::new(Port::new(self.seed));
+        let cx = Rc::new(Cx::new(Rc::clone(&port), Rc::clone(&self.app)));
+        self.clients.push(Client {
+            id,
+            process,
+            port,
+            cx,
+            task: Task::Idle,
+            epoch: 0,
+            begun: 0,
+            cache_connections: vec![None; self.nodes],
+            database_connection: None,
+            current: Current::default(),
+            waiting: 0,
+        });
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Time passes; it never goes back.
+    pub fn advance(&mut self, to: Time) {
+        debug_assert!(to >= self.now, "virtual time went back from {} to {to}", self.now);
+        self.now = to;
+    }
+
+    /// Takes what has become possible since the last call.
+    pub fn take_enabled(&mut self, into: &mut Vec<Enabled>) {
+        into.append(&mut self.enabled);
+    }
+
+    pub(super) fn row_key(&mut self, row: RowId) -> KeyId {
+        let app = &self.app;
+        self.recorder.row_key(row, || match app.keys.get(row.0 as usize) {
+            Some(key) => key.clone(),
+            None => app.entity.key(crate::step::Table(0), row),
+        })
+    }
+
+    /// A client begins its next operation, if it has one.
+    pub fn begin(&mut self, client: usize) -> Result<(), RunError> {
+        let number = self.clients[client].begun;
+        let id = self.clients[client].id;
+        let Some(op) = self.plan.op(id, number, &*self.app.entity) else {
+            self.active -= 1;
+            return Ok(());
+        };
+        self.clients[client].begun += 1;
+        self.start_op(client, op);
+        if let Some(arrival) = self.arrival(client, number) {
+            self.clients[client].current.start = arrival;
+        }
+        self.poll(client)
+    }
+
+    /// In an open loop an operation's time counts from its arrival, however late its client
+    /// got round to it: else a slow server would hide the waiting that it causes.
+    fn arrival(&self, client: usize, number: usize) -> Option<Time> {
+        let planned = self.planned(client, number)?;
+        self.plan.open_loop().then_some(Time(planned.wait))
+    }
+
+    fn planned(&self, client: usize, number: usize) -> Option<&PlannedOp> {
+        let id = self.clients[client].id;
+        self.plan.clients().get(id.0 as usize)?.ops.get(number)
+    }
+
+    /// When a client's next operation begins.
+    pub fn next_begin(&self, client: usize) -> Time {
+        match self.planned(client, self.clients[client].begun) {
+            None => self.now,
+            Some(planned) if self.plan.open_loop() => self.now.max(Time(planned.wait)),
+            Some(planned) => self.now + Duration::from_nanos(planned.wait),
+        }
+    }
+
+    /// Clients that still have something to do.
+    pub fn active(&self) -> usize {
+        self.active
+    }
+
+    /// Background clients.
+    pub fn background(&self) -> usize {
+        self.clients.iter().filter(|client| !client.id.is_ordinary()).count()
+    }
+
+    /// No fault strikes from now on.
+    pub fn disarm(&mut self) {
+        self.injector.disarm();
+    }
+
+    /// The history so far, and the end of the recording.
+    pub fn into_history(self) -> History {
+        self.recorder.history
+    }
+
+    fn start_op(&mut self, client: usize, op: Op) {
+        let now = self.now;
+        let pattern = Rc::clone(&self.processes[self.clients[client].process].pattern);
+        let client = &mut self.clients[client];
+        let current = &mut client.current;
+        current.id = op.id;
+        current.kind = Some(op.action.kind());
+        current.start = now;
+        current.steps = 0;
+        current.executed = 0;
+        current.effects = 0;
+        current.transaction_effects = 0;
+        current.seen.clear();
+        current.rows.clear();
+        match &op.action {
+            Action::ReadMany(ids) => current.rows.extend(ids),
+            Action::Read(id)
+            | Action::Update(id, _)
+            | Action::Modify(id, _)
+            | Action::Insert(id, _)
+            | Action::Delete(id) => current.rows.push(*id),
+        }
+        client.port.begin(op.id);
+        client.task = Task::Op(pattern.start(Rc::clone(&client.cx), op));
+    }
+
+    /// A process does one round of background work.
+    pub fn tick(&mut self, client: usize) -> Result<(), RunError> {
+        if !matches!(self.clients[client].task, Task::Idle) {
+            return Ok(());
+        }
+        let now = self.now;
+        let pattern = Rc::clone(&self.processes[self.clients[client].process].pattern);
+        let client_state = &mut self.clients[client];
+        client_state.begun += 1;
+        let id = OpId::new(client_state.id, client_state.begun as u32);
+        client_state.current = Current { id, start: now, ..Current::default() };
+        client_state.port.begin(id);
+        client_state.task = Task::Tick(pattern.start_tick(Rc::clone(&client_state.cx)));
+        self.poll(client)
+    }
+
+    /// Lets a client run until it waits for steps or is done.
+    pub(super) fn poll(&mut self, client: usize) -> Result<(), RunError> {
+        let mut context = Context::from_waker(Waker::noop());
+        let state = &mut self.clients[client];
+        state.port.set_now(self.now);
+        // A panic of the pattern is a finding about the pattern, not the end of the run. Its
+        // future is dropped and never polled again, so no broken state of it is observed.
+        let polled = catch_unwind(AssertUnwindSafe(|| match &mut state.task {
+            Task::Idle => Poll::Pending,
+            Task::Op(op) => op.as_mut().poll(&mut context).map(Finished::Op),
+            Task::Tick(tick) => tick.as_mut().poll(&mut context).map(Finished::Tick),
+        }));
+        self.send_all(client)?;
+        self.take_marks(client);
+        match polled {
+            Ok(Poll::Pending) => self.check_not_stuck(client),
+            Ok(Poll::Ready(Finished::Op(result))) => self.finish(client, Some(result)),
+            Ok(Poll::Ready(Finished::Tick(result))) => self.finish_tick(client, result),
+            Err(_) => self.finish(client, None),
+        }
+    }
+
+    fn send_all(&mut self, client: usize) -> Result<(), RunError> {
+        let epoch = self.clients[client].epoch;
+        let mut outbox = std::mem::take(&mut self.outbox);
+        self.clients[client].port.take_outbox(&mut outbox);
+        for (ticket, command) in outbox.drain(..) {
+            // A fault that struck an earlier command may have ended the operation.
+            if self.clients[client].epoch == epoch {
+                self.send(client, ticket, command)?;
+            }
+        }
+        self.outbox = outbox;
+        Ok(())
+    }
+
+    fn take_marks(&mut self, client: usize) {
+        self.clients[client].port.take_marks(&mut self.marks);
+        for mark in self.marks.drain(..) {
+            self.recorder.mark(mark);
+        }
+    }
+
+    fn check_not_stuck(&self, client: usize) -> Result<(), RunError> {
+        let client = &self.clients[client];
+        if client.waiting > 0 || matches!(client.task, Task::Idle) {
+            return Ok(());
+        }
+        Err(RunError::Stuck {
+            pattern: self.entry.name.clone(),
+            op: client.current.id,
+            step: client.current.steps,
+        })
+    }
+}
+
+enum Finished {
+    Op(Result<Reply, Failure>),
+    Tick(Result<Tick, Failure>),
+}

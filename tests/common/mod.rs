@@ -1,0 +1,48 @@
+//! What several tests need.
+#![allow(dead_code, reason = "each test uses its own part")]
+
+use std::path::Path;
+
+use staleproof::pattern::Registry;
+use staleproof::run::{self, DatabaseChoice, Run, ScenarioResult, Servers, metrics};
+use staleproof::scenario::{Known, Problem, Scenario, parse};
+use staleproof::seed::Seed;
+
+pub fn try_scenario(text: &str, registry: &Registry) -> Result<Scenario, Vec<Problem>> {
+    let specs = metrics::specs();
+    let known = Known {
+        patterns: registry.patterns().iter().map(|entry| entry.name.as_str()).collect(),
+        entities: registry.entities().iter().map(|entity| entity.name()).collect(),
+        metrics: &specs,
+    };
+    parse(Path::new("test.toml"), text, &known)
+}
+
+pub fn scenario(text: &str) -> Scenario {
+    try_scenario(text, &Registry::built_in()).unwrap_or_else(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        panic!("{}", problems.join("\n"))
+    })
+}
+
+pub fn servers() -> Servers {
+    Servers { database: DatabaseChoice::Sqlite, ..Servers::default() }
+}
+
+/// One run of a scenario given as text.
+pub fn run_once(text: &str, seed: u64) -> Run {
+    run::run_once(&scenario(text), &Registry::built_in(), &servers(), Seed(seed)).unwrap()
+}
+
+/// All runs of a scenario given as text.
+pub fn result(text: &str) -> ScenarioResult {
+    run::run(&scenario(text), "test.toml", &Registry::built_in(), &servers(), &mut ()).unwrap()
+}
+
+/// The steps that an operation took, by name, in the order in which they took effect.
+pub fn steps_of(run: &Run, op: &str) -> Vec<&'static str> {
+    let mut steps: Vec<_> =
+        run.history.steps.iter().filter(|step| step.op.to_string() == op).collect();
+    steps.sort_by_key(|step| if step.order == 0 { u64::MAX } else { step.order });
+    steps.iter().map(|step| step.kind.name()).collect()
+}

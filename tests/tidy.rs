@@ -1,0 +1,163 @@
+//! Style as a test: lengths, heads, who may depend on whom, and what must not be called.
+
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn complain(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A file's text without its unit tests.
+fn code(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text)
+}
+
+#[test]
+fn files_and_lines_are_short_and_every_module_has_a_head() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src") {
+        let lines = code(&text).lines().count();
+        if lines > 500 {
+            wrong.push(format!("{}: {lines} lines; 500 are the limit", path.display()));
+        }
+        if !text.starts_with("//!") && !path.ends_with("main.rs") {
+            wrong.push(format!("{}: no module head", path.display()));
+        }
+        for (number, line) in text.lines().enumerate() {
+            if line.chars().count() > 100 {
+                wrong.push(format!("{}:{}: longer than 100", path.display(), number + 1));
+            }
+        }
+    }
+    complain(&wrong);
+}
+
+#[test]
+fn functions_are_at_most_70_lines() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src") {
+        let mut open: Option<(usize, usize)> = None;
+        for (number, line) in text.lines().enumerate() {
+            let indent = line.len() - line.trim_start().len();
+            let starts = line.contains("fn ") && !line.trim_start().starts_with("//");
+            if open.is_none() && starts && !line.trim_end().ends_with(';') {
+                open = Some((number, indent));
+            }
+            if let Some((start, depth)) = open
+                && line.trim_start().starts_with('}')
+                && indent == depth
+            {
+                if number - start > 70 {
+                    wrong.push(format!(
+                        "{}:{}: {} lines",
+                        path.display(),
+                        start + 1,
+                        number - start
+                    ));
+                }
+                open = None;
+            }
+        }
+    }
+    complain(&wrong);
+}
+
+/// Who may use what: DESIGN's table. A layer may use those before it.
+const LAYERS: [(&str, &[&str]); 8] = [
+    ("step", &["operation"]),
+    ("entity", &["operation", "seed", "step"]),
+    ("history", &["entity", "operation", "step", "time"]),
+    ("pattern", &["entity", "operation", "seed", "step", "time"]),
+    ("plan", &["entity", "operation", "scenario", "seed", "step", "time"]),
+    ("backend", &["operation", "step", "time"]),
+    ("check", &["backend", "entity", "history", "operation", "step", "time"]),
+    ("report", &["run", "scenario", "time"]),
+];
+
+#[test]
+fn dependencies_point_one_way() {
+    let mut wrong = Vec::new();
+    for (layer, allowed) in LAYERS {
+        for (path, text) in sources(&format!("src/{layer}")) {
+            for line in code(&text).lines().filter(|line| !line.trim_start().starts_with("//")) {
+                let uses = line.split("crate::").skip(1);
+                for used in uses {
+                    let module: String =
+                        used.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                    let own = module == layer || module.is_empty();
+                    if !own && !allowed.contains(&module.as_str()) {
+                        wrong
+                            .push(format!("{}: `{layer}` must not use `{module}`", path.display()));
+                    }
+                }
+            }
+        }
+    }
+    for (path, text) in sources("src") {
+        let outside = !path.starts_with("src/cli") && !path.ends_with("lib.rs");
+        if outside && code(&text).contains("crate::cli") {
+            wrong.push(format!("{}: nobody imports `cli`", path.display()));
+        }
+    }
+    complain(&wrong);
+}
+
+#[test]
+fn nothing_that_decides_knows_the_wall_clock_or_chance() {
+    let banned =
+        ["Instant::now", "SystemTime", "rand::rng()", "thread::", "HashSet<", "HashMap::new"];
+    let mut wrong = Vec::new();
+    for folder in ["plan", "schedule", "check", "entity", "history", "pattern", "scenario"] {
+        for (path, text) in sources(&format!("src/{folder}")) {
+            for name in banned {
+                let text = code(&text).replace("FxHashSet<", "");
+                if text.contains(name) {
+                    wrong.push(format!("{}: {name}", path.display()));
+                }
+            }
+        }
+    }
+    complain(&wrong);
+}
+
+#[test]
+fn nothing_is_left_over() {
+    let leftovers = [
+        concat!("todo", "!"),
+        concat!("unimplemented", "!"),
+        concat!("TO", "DO"),
+        concat!("dbg", "!"),
+    ];
+    let mut wrong = Vec::new();
+    for folder in ["src", "tests", "benches"] {
+        for (path, text) in sources(folder) {
+            if path.components().any(|part| part.as_os_str() == "target") {
+                continue;
+            }
+            for leftover in leftovers {
+                if text.contains(leftover) {
+                    wrong.push(format!("{}: {leftover}", path.display()));
+                }
+            }
+        }
+    }
+    complain(&wrong);
+    assert!(Path::new("LICENSE-MIT").exists() && Path::new("LICENSE-APACHE").exists());
+}
