@@ -198,3 +198,35 @@ fn the_schema_accepts_the_shipped_scenarios_and_no_others() {
         assert!(!validator.is_valid(&json(wrong)), "{wrong}");
     }
 }
+
+#[test]
+fn a_full_disk_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "a.toml", GOOD);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("staleproof"));
+    let status = command.arg("run").arg(&path).stdout(full).status().unwrap();
+    assert_eq!(status.code(), Some(5));
+}
+
+#[test]
+fn an_interruption_keeps_what_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = GOOD.replace("pattern", "runs = 1000000000\npattern");
+    let path = file(&folder, "a.toml", &text);
+    let out = folder.path().join("out");
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("staleproof"));
+    let mut child = command.arg("run").arg(&path).arg("--out").arg(&out).spawn().unwrap();
+    // The folder is made right before the handler is set and the first run begins.
+    while !out.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let file = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+    let result: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert!(result["runs"].as_u64().unwrap() > 0);
+    assert!(result["not_tested"][0].as_str().unwrap().contains("interrupted"));
+}

@@ -113,7 +113,7 @@ pub fn find(
         installed: Some(installed),
         read: read.map(|(id, _)| *id),
         superseded: next.map(|next| next.writer),
-        commit: next.and_then(|next| next.step),
+        commit: next.map(|next| next.step),
         invalidation,
         invalidated: invalidated.map(|(id, _)| id),
         hazard,

@@ -16,37 +16,69 @@ pub struct State {
     pub order: u64,
     /// Who wrote it.
     pub writer: OpId,
+    /// The step that committed it; meaningless for the state at the start.
+    pub step: StepId,
     /// Whether the row was absent.
     pub absent: bool,
-    /// The step that committed it, if steps are kept.
-    pub step: Option<StepId>,
 }
 
 /// The states of all rows, in the order of their commits.
 #[derive(Debug, Default)]
 pub struct States {
     of_key: Vec<Vec<State>>,
-    places: FxHashMap<(KeyId, OpId), u32>,
+    /// The places of the ordinary clients' writes: by client, then by operation. A table
+    /// rather than a map, because long runs have millions.
+    places: Vec<Vec<u32>>,
+    /// The places of all other writes, among them the rows at the start: a flusher may write
+    /// an initial row anew.
+    others: FxHashMap<(KeyId, OpId), u32>,
 }
+
+const NO_PLACE: u32 = u32::MAX;
 
 impl States {
     /// Collects the states.
     pub fn new(history: &History) -> States {
-        let absent =
-            State { at: Time::ZERO, order: 0, writer: OpId::NONE, absent: true, step: None };
-        let mut of_key = vec![vec![absent]; history.keys.len()];
-        let mut places = FxHashMap::default();
+        let absent = State {
+            at: Time::ZERO,
+            order: 0,
+            writer: OpId::NONE,
+            step: StepId::default(),
+            absent: true,
+        };
+        let mut states = States {
+            of_key: vec![vec![absent]; history.keys.len()],
+            places: Vec::new(),
+            others: FxHashMap::default(),
+        };
         for (key, _) in &history.initial {
             let initial = State { writer: OpId::INITIAL, absent: false, ..absent };
-            of_key[key.0 as usize] = vec![initial];
-            places.insert((*key, OpId::INITIAL), 0);
+            states.of_key[key.0 as usize] = vec![initial];
+            states.note(*key, OpId::INITIAL, 0);
         }
         for commit in &history.commits {
-            let states = &mut of_key[commit.key.0 as usize];
-            places.insert((commit.key, commit.writer), states.len() as u32);
-            states.push(State::of(commit));
+            let of_key = &mut states.of_key[commit.key.0 as usize];
+            let place = of_key.len() as u32;
+            of_key.push(State::of(commit));
+            states.note(commit.key, commit.writer, place);
         }
-        States { of_key, places }
+        states
+    }
+
+    fn note(&mut self, key: KeyId, writer: OpId, place: u32) {
+        if writer == OpId::INITIAL || !writer.client().is_ordinary() {
+            self.others.insert((key, writer), place);
+            return;
+        }
+        let (client, number) = (writer.client().0 as usize, writer.number() as usize);
+        if self.places.len() <= client {
+            self.places.resize(client + 1, Vec::new());
+        }
+        let of_client = &mut self.places[client];
+        if of_client.len() <= number {
+            of_client.resize(number + 1, NO_PLACE);
+        }
+        of_client[number] = place;
     }
 
     /// The states of a key, the one at the start first.
@@ -56,12 +88,16 @@ impl States {
 
     /// The place of a writer's state among its key's; `None` if it never committed.
     pub fn place(&self, key: KeyId, writer: OpId) -> Option<usize> {
-        self.places.get(&(key, writer)).map(|place| *place as usize)
-    }
-
-    /// The place of the state that held at a point in time.
-    pub fn place_at(&self, key: KeyId, at: Time) -> usize {
-        self.of(key).partition_point(|state| state.at <= at).saturating_sub(1)
+        let dense = writer != OpId::INITIAL && writer.client().is_ordinary();
+        let place = match dense {
+            true => {
+                let of_client = self.places.get(writer.client().0 as usize)?;
+                *of_client.get(writer.number() as usize)?
+            }
+            false => *self.others.get(&(key, writer))?,
+        } as usize;
+        // The place is that of the writer's last commit, on whatever key that was.
+        self.of(key).get(place).filter(|state| state.writer == writer).map(|_| place)
     }
 }
 
@@ -71,8 +107,8 @@ impl State {
             at: commit.at,
             order: commit.order,
             writer: commit.writer,
+            step: commit.step,
             absent: commit.absent,
-            step: Some(commit.step),
         }
     }
 }

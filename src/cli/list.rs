@@ -48,8 +48,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
         }
         Kind::Scenarios => return scenarios(&arguments.folder, registry),
     }
-    print(&out);
-    Exit::AsExpected
+    print(&out)
 }
 
 fn scenarios(folder: &Path, registry: &Registry) -> Exit {
@@ -66,7 +65,8 @@ fn scenarios(folder: &Path, registry: &Registry) -> Exit {
     for file in files {
         match scenario::load(&file, &known) {
             Ok(scenario) => {
-                print(&format!("{:<52} {}\n", file.display().to_string(), scenario.claim));
+                let line = format!("{:<52} {}\n", file.display().to_string(), scenario.claim);
+                exit = exit.max(print(&line));
             }
             Err(problems) => {
                 problems.iter().for_each(|problem| eprintln!("{problem}"));

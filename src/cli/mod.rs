@@ -67,10 +67,18 @@ pub fn main(registry: Registry) -> ExitCode {
     exit.into()
 }
 
-/// Prints to standard output. A reader that went away (`| head`) is no failure of ours.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Prints to standard output. A reader that went away (`| head`) is no failure of ours; a
+/// full disk is one.
+fn print(text: &str) -> Exit {
+    use std::io::{ErrorKind, Write};
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("standard output cannot be written: {error}");
+            Exit::Environment
+        }
+        _ => Exit::AsExpected,
+    }
 }
 
 /// What scenario files may refer to.

@@ -108,14 +108,15 @@ fn load_all(arguments: &Arguments, registry: &Registry) -> Result<Loaded, Exit> 
 }
 
 fn print_plans(scenarios: &Loaded, registry: &Registry) -> Exit {
+    let mut exit = Exit::AsExpected;
     for (file, scenario) in scenarios {
         let Some(entity) = registry.find_entity(&scenario.entity) else {
             return Exit::WrongInput;
         };
         let plan = Plan::draw(scenario, Seed(scenario.seed), &**entity);
-        print(&format!("# {}, seed {}\n{plan}", file.display(), scenario.seed));
+        exit = exit.max(print(&format!("# {}, seed {}\n{plan}", file.display(), scenario.seed)));
     }
-    Exit::AsExpected
+    exit
 }
 
 fn execute(arguments: &Arguments, registry: &Registry, scenarios: &Loaded) -> Exit {
@@ -146,8 +147,7 @@ fn execute(arguments: &Arguments, registry: &Registry, scenarios: &Loaded) -> Ex
             break;
         }
     }
-    show(arguments, &results);
-    exit
+    exit.max(print(&shown(arguments, &results)))
 }
 
 fn exit_of(result: &ScenarioResult) -> Exit {
@@ -161,7 +161,6 @@ fn exit_of(result: &ScenarioResult) -> Exit {
 fn exit_of_error(error: &Error) -> Exit {
     match error {
         Error::Run { source: RunError::Backend(_), .. } => Exit::Environment,
-        Error::Interrupted { .. } => Exit::Interrupted,
         _ => Exit::WrongInput,
     }
 }
@@ -186,26 +185,27 @@ fn keep(arguments: &Arguments, file: &Path, result: &ScenarioResult) -> Result<(
         })
 }
 
-fn show(arguments: &Arguments, results: &[ScenarioResult]) {
+fn shown(arguments: &Arguments, results: &[ScenarioResult]) -> String {
     if arguments.format == Format::Json {
-        results.iter().for_each(|result| print(&json::render(result)));
-        return;
+        return results.iter().map(json::render).collect();
     }
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let terminal = std::io::stdout().is_terminal();
     let colour = if terminal && !plain { Colour::On } else { Colour::Off };
+    let mut out = String::new();
     if results.len() > 1 {
-        print(&text::table(results, colour));
+        out.push_str(&text::table(results, colour));
     }
     for result in results {
         if results.len() == 1 || result.outcome != Outcome::AsExpected {
-            let gap = if results.len() > 1 { "\n" } else { "" };
-            print(&format!("{gap}{}", text::details(result, colour)));
+            out.push_str(if results.len() > 1 { "\n" } else { "" });
+            out.push_str(&text::details(result, colour));
         }
         if result.outcome != Outcome::AsExpected {
-            print(&format!("  {}\n", text::reproduce(result, &options(arguments))));
+            out.push_str(&format!("  {}\n", text::reproduce(result, &options(arguments))));
         }
     }
+    out
 }
 
 /// The options that a reproduction needs beside the seed.

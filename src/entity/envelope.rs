@@ -111,17 +111,27 @@ fn hex(number: u64) -> [u8; DIGITS] {
     digits
 }
 
-fn number(text: &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for digit in text.get(..DIGITS)? {
-        let nibble = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        number = number << 4 | u64::from(nibble);
+/// The value of each hexadecimal digit, 255 for what is none.
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        nibbles[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
     }
-    Some(number)
+    nibbles
+};
+
+fn number(text: &[u8]) -> Option<u64> {
+    let digits: &[u8; DIGITS] = text.first_chunk()?;
+    let mut number = 0u64;
+    let mut wrong = 0u8;
+    for digit in digits {
+        let nibble = NIBBLES[usize::from(*digit)];
+        wrong |= nibble;
+        number = number << 4 | u64::from(nibble & 15);
+    }
+    (wrong < 16).then_some(number)
 }
 
 #[cfg(test)]

@@ -114,8 +114,6 @@ pub struct OpRecord {
     /// For an ok read the writer of the value returned; for a modify the writer of the value
     /// that it was based on.
     pub value: OpId,
-    /// The version that came with that value, 0 when there was none.
-    pub version: u64,
     /// The key.
     pub key: KeyId,
     /// Steps that the operation took.

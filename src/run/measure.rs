@@ -2,10 +2,11 @@
 
 use hdrhistogram::Histogram;
 
+use crate::check::States;
 use crate::check::audit::{Class, Entry};
 use crate::check::exposure::Exposure;
 use crate::check::reads::Reads;
-use crate::history::record::{Effect, History, Reported, Source, StepKind};
+use crate::history::record::{Effect, History, OpRecord, Reported, Source, StepKind};
 use crate::operation::{OpKind, Outcome};
 use crate::step::Remaining;
 use crate::time::Time;
@@ -92,6 +93,7 @@ impl Measure {
     /// Measures one run.
     pub fn of(
         history: &History,
+        states: &States,
         reads: Reads,
         entries: &[Entry],
         exposure: Option<&Exposure>,
@@ -108,7 +110,7 @@ impl Measure {
         for fault in &history.faults {
             measure.strikes[usize::from(fault.rule)] += 1;
         }
-        measure.operations(history);
+        measure.operations(history, states);
         measure.selects = match history.steps_kept {
             true => count_selects(history),
             false => measure.reads.reads - measure.reads.hits,
@@ -126,8 +128,7 @@ impl Measure {
         self.entry_age_nanos = self.entry_age_nanos.max(age);
     }
 
-    fn operations(&mut self, history: &History) {
-        let mut committed = super::lost::Versions::new(history);
+    fn operations(&mut self, history: &History, states: &States) {
         for op in history.ops.iter().filter(|op| op.id.client().is_ordinary()) {
             let latency = op.end.since(op.start).as_nanos() as u64;
             self.failed += u64::from(op.outcome == Outcome::Failed);
@@ -149,7 +150,7 @@ impl Measure {
                 self.lost_writes += u64::from(op.reported == Reported::Ok && !had_effect);
             }
             if op.kind == OpKind::Modify && had_effect {
-                self.lost_updates += u64::from(committed.overwrote_unseen(op));
+                self.lost_updates += u64::from(overwrote_unseen(op, states));
             }
         }
     }
@@ -214,6 +215,15 @@ impl Measure {
     pub fn bad_entries(&self) -> u64 {
         Class::ALL.iter().filter(|class| class.is_bad()).map(|class| self.entries(*class)).sum()
     }
+}
+
+/// Whether a committed read-modify-write was based on anything but the state right before
+/// its own: a lost update.
+fn overwrote_unseen(op: &OpRecord, states: &States) -> bool {
+    let Some(own) = states.place(op.key, op.id) else { return false };
+    let Some(before) = own.checked_sub(1) else { return false };
+    let base = if op.found { states.place(op.key, op.value) } else { None };
+    base != Some(before)
 }
 
 fn note(histogram: &mut Histogram<u64>, nanos: u64) {

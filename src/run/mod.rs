@@ -1,7 +1,6 @@
 //! Runs a scenario: draws, simulates, audits, measures and judges every run, and adds up.
 
 mod finding;
-mod lost;
 mod measure;
 pub mod metrics;
 mod result;
@@ -49,12 +48,6 @@ pub enum Error {
         what: &'static str,
         /// Its name.
         name: String,
-    },
-    /// Somebody asked to stop.
-    #[error("interrupted after {runs} of the runs")]
-    Interrupted {
-        /// The runs that were completed.
-        runs: u64,
     },
 }
 
@@ -115,6 +108,8 @@ pub fn run_once(
         node_names: &node_names,
     })
     .map_err(failed)?;
+    // A long run's plan takes as much memory as a good part of its history.
+    drop(plan);
     let states = States::new(&history);
     let node_of = route(&node_names);
     let mut subject = Subject {
@@ -127,7 +122,7 @@ pub fn run_once(
     let exposure = exposure::measure(&history, &states);
     let reads = reads::judge(&history, &states);
     let rules = scenario.faults.len();
-    let measure = Measure::of(&history, reads, &entries, exposure.as_ref(), rules);
+    let measure = Measure::of(&history, &states, reads, &entries, exposure.as_ref(), rules);
     Ok(Run {
         measure,
         entries,
@@ -181,7 +176,8 @@ struct Tally {
     duration: Time,
 }
 
-/// Runs a scenario as often as it says and judges the whole.
+/// Runs a scenario as often as it says, or until whoever watches asks to stop, and judges the
+/// runs that were completed.
 pub fn run(
     scenario: &Scenario,
     name: &str,
@@ -204,7 +200,7 @@ pub fn run(
         let run = run_once(scenario, registry, servers, seed)?;
         tally.take(seed, run);
         if !progress.run_done(number + 1, scenario.runs) {
-            return Err(Error::Interrupted { runs: number + 1 });
+            break;
         }
     }
     let (entry, entity) = registered(scenario, registry)?;

@@ -141,6 +141,9 @@ fn not_tested(
     expectations: &[Expectation],
 ) -> Vec<String> {
     let mut reasons = Vec::new();
+    if whole.runs < scenario.runs {
+        reasons.push(format!("interrupted after {} of {} runs", whole.runs, scenario.runs));
+    }
     if whole.reads.reads + whole.writes == 0 {
         reasons.push("no operation was carried out".to_owned());
     }

@@ -51,6 +51,7 @@ impl World<'_> {
         drop(task);
         state.port.clear();
         self.end_abruptly(client, was_op);
+        self.orphan_flights();
         self.abandon_transaction(client);
         let again = match self.clients[client].id.is_ordinary() {
             true => Enabled::Begin { client, after: std::time::Duration::ZERO },
@@ -64,12 +65,16 @@ impl World<'_> {
             self.record_op(client, Reported::Nothing, &[]);
         }
         let state = &mut self.clients[client];
-        let epoch = state.epoch;
         state.epoch += 1;
         state.waiting = 0;
+    }
+
+    /// Steps of operations that ended abruptly have nobody waiting for them; a connection
+    /// with a reply outstanding is not used again. One pass serves all clients of a process.
+    fn orphan_flights(&mut self) {
         for place in 0..self.flights.len() {
             let Some(flight) = &mut self.flights[place] else { continue };
-            if flight.client == client && flight.epoch == epoch && !flight.settled {
+            if flight.epoch != self.clients[flight.client].epoch && !flight.settled {
                 flight.settled = true;
                 let connection = flight.connection;
                 if (connection.0 as usize) < self.connections.len() {
@@ -96,6 +101,7 @@ impl World<'_> {
             self.close_all(member);
             self.revive(member, was_idle);
         }
+        self.orphan_flights();
         self.processes[process].memory = Memory::default();
         self.processes[process].pattern = self.start_pattern()?;
         Ok(())
@@ -313,7 +319,6 @@ fn bypass_record(
         start: now,
         end: now,
         value: OpId::NONE,
-        version: 0,
         key,
         steps: 1,
         kind,

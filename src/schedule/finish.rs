@@ -83,7 +83,6 @@ impl World<'_> {
             start: current.start,
             end: if outcome == Outcome::Unknown { Time::NEVER } else { self.now },
             value: row.map_or(OpId::NONE, |row| row.writer),
-            version: row.map_or(0, |row| row.version),
             key,
             steps: u16::try_from(current.steps).unwrap_or(u16::MAX),
             kind,

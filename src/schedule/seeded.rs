@@ -312,9 +312,10 @@ fn request(cache: &CacheSettings, database: &DatabaseSettings, kind: StepKind, d
 /// What each operation did to the database is known only now: its write may have landed
 /// after it had returned.
 fn settle(history: &mut History) {
-    let writers: FxHashSet<OpId> = history.commits.iter().map(|commit| commit.writer).collect();
+    let mut writers: Vec<OpId> = history.commits.iter().map(|commit| commit.writer).collect();
+    writers.sort_unstable();
     for op in &mut history.ops {
-        if op.kind.writes() && writers.contains(&op.id) {
+        if op.kind.writes() && writers.binary_search(&op.id).is_ok() {
             op.effect = Effect::Committed;
         }
     }
