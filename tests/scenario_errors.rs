@@ -102,6 +102,8 @@ fn types_and_keys_are_checked_against_the_schema() {
         ("runs = 1.5", "3:8 must be a whole number, not a number"),
         ("record = \"step\"", "3:10 unknown value `step`; did you mean `steps`?"),
         ("record = 2020-01-01", "3:10 must be a string, not a date"),
+        ("[workload]\nrows = 4000000000", "4:8 a run has at most 10000000 rows"),
+        ("[workload]\noperations = 4000000000", "4:14 16000000000 operations of all clients"),
         ("[workload]\nclients = 99999999999", "4:11 is too large"),
         ("[workload]\nkeys = \"unifrom\"", "4:8 unknown value `unifrom`; did you mean `uniform`?"),
         ("[workload]\nkeys = { zip = 1 }", "4:10 unknown key `zip`; did you mean `zipf`?"),

@@ -11,7 +11,7 @@ use toml::de::{DeTable, Deserializer};
 use super::expect::{Comparison, MetricSpec};
 use super::path::{self as place, Wrong};
 use super::suggest::nearest;
-use super::{KeyChoice, Scenario, shape};
+use super::{KeyChoice, Scenario, Workload, shape};
 use crate::fault::What;
 
 /// What a scenario may refer to.
@@ -208,6 +208,7 @@ fn check_workload(wrong: &mut Complaints, scenario: &Scenario) {
         let message = "a rate lies above 0, and at most at 1e9".to_owned();
         wrong.push(("workload.arrivals-per-second".to_owned(), message));
     }
+    check_sizes(wrong, workload);
     check_keys(wrong, "workload.keys", workload.keys, workload.rows);
     check_mix(wrong, "workload.mix", &workload.mix);
     for (number, group) in workload.groups.iter().enumerate() {
@@ -226,6 +227,30 @@ fn check_workload(wrong: &mut Complaints, scenario: &Scenario) {
                 wrong.push((format!("{path}.script"), message));
             }
         }
+    }
+}
+
+/// Rows and operations are all drawn before a run: what memory cannot hold is refused here.
+fn check_sizes(wrong: &mut Complaints, workload: &Workload) {
+    const MOST_ROWS: u32 = 10_000_000;
+    const MOST_OPERATIONS: u64 = 100_000_000;
+    if workload.rows > MOST_ROWS {
+        let message = format!("a run has at most {MOST_ROWS} rows");
+        wrong.push(("workload.rows".to_owned(), message));
+    }
+    let of = |clients: u32, operations: u32| u64::from(clients) * u64::from(operations);
+    let operations: u64 = match workload.groups.as_slice() {
+        [] => of(workload.clients, workload.operations),
+        groups => groups
+            .iter()
+            .filter(|group| group.script.is_none())
+            .map(|group| of(group.clients, group.operations.unwrap_or(workload.operations)))
+            .fold(0, u64::saturating_add),
+    };
+    if operations > MOST_OPERATIONS {
+        let message =
+            format!("{operations} operations of all clients; a run has at most {MOST_OPERATIONS}");
+        wrong.push(("workload.operations".to_owned(), message));
     }
 }
 
