@@ -4,10 +4,14 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::de::{DeTable, DeValue};
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, Deserializer};
 
 use super::expect::{Comparison, MetricSpec};
-use super::{KeyChoice, Scenario};
+use super::path::{self as place, Wrong};
+use super::suggest::nearest;
+use super::{KeyChoice, Scenario, Workload, shape};
 use crate::fault::What;
 
 /// What a scenario may refer to.
@@ -60,16 +64,68 @@ pub fn load(path: &Path, known: &Known<'_>) -> Result<Scenario, Vec<Problem>> {
 
 /// Reads and checks the text of a file.
 pub fn parse(path: &Path, text: &str, known: &Known<'_>) -> Result<Scenario, Vec<Problem>> {
-    let at = |span: Option<Range<usize>>, message: String| problem(path, text, span, message);
-    let scenario: Scenario = toml::from_str(text)
-        .map_err(|error| vec![at(error.span(), with_suggestion(error.message()))])?;
-    let wrong = check(&scenario, known);
-    if wrong.is_empty() {
-        return Ok(scenario);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let at = |error: &toml::de::Error| {
+            problem(path, text, error.span(), error.message().replace('\n', ", "))
+        };
+        return Err(errors.iter().map(at).collect());
     }
-    let document = DeTable::parse(text).ok();
-    let span = |wanted: &str| document.as_ref().and_then(|d| find(d.get_ref(), wanted));
-    Err(wrong.into_iter().map(|(wanted, message)| at(span(&wanted), message)).collect())
+    let (scenario, mut wrong) = read(&document);
+    if let Some(scenario) = &scenario {
+        let mut more: Vec<Wrong> = check(scenario, known)
+            .into_iter()
+            .map(|(place, message)| Wrong::new(place::Path::parse(&place), message))
+            .collect();
+        // What is wrong with a table may be what was left out of it.
+        more.retain(|new| !wrong.iter().any(|old| new.path.may_follow_from(&old.path)));
+        wrong.extend(more);
+    }
+    match scenario {
+        Some(scenario) if wrong.is_empty() => Ok(scenario),
+        _ => Err(located(path, text, document.get_ref(), wrong)),
+    }
+}
+
+/// The scenario, with everything that is wrong left out, and what that was. `None` when too
+/// little remains.
+fn read(document: &Spanned<DeTable<'_>>) -> (Option<Scenario>, Vec<Wrong>) {
+    let schema = schemars::schema_for!(Scenario);
+    let mut wrong = shape::check(document.get_ref(), schema.as_value());
+    let mut rest = document.clone();
+    for wrong in &wrong {
+        place::remove(rest.get_mut(), &wrong.path);
+    }
+    // Each round removes a value, so this ends.
+    loop {
+        let error = match Scenario::deserialize(Deserializer::from(rest.clone())) {
+            Ok(scenario) => return (Some(scenario), wrong),
+            Err(error) => error,
+        };
+        let path = error.span().and_then(|span| place::find(rest.get_ref(), &span));
+        let path = path.unwrap_or_default();
+        // What is wrong or missing now may follow from what was left out.
+        let is_missing = !wrong.is_empty() && error.message().starts_with("missing field");
+        if !is_missing && !wrong.iter().any(|old| old.path.is_within(&path)) {
+            wrong.push(Wrong::new(path.clone(), error.message().trim()));
+        }
+        if is_missing || !place::remove(rest.get_mut(), &path) {
+            return (None, wrong);
+        }
+    }
+}
+
+/// The problems with their lines, in the order of the file.
+fn located(file: &Path, text: &str, document: &DeTable<'_>, wrong: Vec<Wrong>) -> Vec<Problem> {
+    let mut placed: Vec<(Range<usize>, String)> = wrong
+        .into_iter()
+        .map(|wrong| {
+            let span = place::locate(document, &wrong.path, wrong.at_key);
+            (span, wrong.to_string())
+        })
+        .collect();
+    placed.sort_by_key(|(span, _)| span.start);
+    placed.into_iter().map(|(span, message)| problem(file, text, Some(span), message)).collect()
 }
 
 fn problem(path: &Path, text: &str, span: Option<Range<usize>>, message: String) -> Problem {
@@ -86,74 +142,10 @@ fn problem(path: &Path, text: &str, span: Option<Range<usize>>, message: String)
     Problem { file, place: Some((line_number, column)), line, message }
 }
 
-/// The span of the value at a path such as `fault[1].probability`, or of the nearest table
-/// around it that is written down.
-fn find(root: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
-    let mut table = root;
-    let mut nearest = None;
-    for part in path.split('.') {
-        let (name, index) = match part.split_once('[') {
-            Some((name, rest)) => (name, rest.trim_end_matches(']').parse::<usize>().ok()),
-            None => (part, None),
-        };
-        let Some((_, value)) = table.iter().find(|(key, _)| key.get_ref().as_ref() == name) else {
-            break;
-        };
-        let mut value = value;
-        if let (Some(index), DeValue::Array(list)) = (index, value.get_ref()) {
-            value = list.get(index)?;
-        }
-        nearest = Some(value.span());
-        match value.get_ref() {
-            DeValue::Table(inner) => table = inner,
-            _ => break,
-        }
-    }
-    nearest
-}
+/// Paths and what is wrong there.
+type Complaints = Vec<(String, String)>;
 
-/// serde says "unknown field `x`, expected one of `a`, `b`": the likeliest is put first.
-fn with_suggestion(message: &str) -> String {
-    let message = message.trim();
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let unknown = message.starts_with("unknown");
-    match (unknown, quoted.next()) {
-        (true, Some(given)) => match suggest(given, quoted) {
-            Some(likely) => format!("{message}; did you mean `{likely}`?"),
-            None => message.to_owned(),
-        },
-        _ => message.to_owned(),
-    }
-}
-
-/// The known name that is nearest to a given one, if any is near.
-pub(crate) fn suggest<'a>(
-    given: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let near = known.into_iter().map(|name| (distance(given, name), name)).min()?;
-    (near.0 <= given.len().div_ceil(3).max(1)).then_some(near.1)
-}
-
-/// Levenshtein's edit distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-type Wrong = Vec<(String, String)>;
-
-fn check(scenario: &Scenario, known: &Known<'_>) -> Wrong {
+fn check(scenario: &Scenario, known: &Known<'_>) -> Complaints {
     let mut wrong = Vec::new();
     check_name(&mut wrong, "pattern", &scenario.pattern, &known.patterns);
     check_name(&mut wrong, "entity", &scenario.entity, &known.entities);
@@ -182,18 +174,18 @@ fn check(scenario: &Scenario, known: &Known<'_>) -> Wrong {
     wrong
 }
 
-fn check_name(wrong: &mut Wrong, field: &str, given: &str, known: &[&str]) {
+fn check_name(wrong: &mut Complaints, field: &str, given: &str, known: &[&str]) {
     if known.contains(&given) {
         return;
     }
-    let rest = match suggest(given, known.iter().copied()) {
+    let rest = match nearest(given, known.iter().copied()) {
         Some(likely) => format!("did you mean `{likely}`?"),
         None => format!("known are {}", known.join(", ")),
     };
     wrong.push((field.to_owned(), format!("unknown {field} `{given}`; {rest}")));
 }
 
-fn check_workload(wrong: &mut Wrong, scenario: &Scenario) {
+fn check_workload(wrong: &mut Complaints, scenario: &Scenario) {
     let workload = &scenario.workload;
     let mut at_least_one = |field: &str, value: u32| {
         if value == 0 {
@@ -216,6 +208,7 @@ fn check_workload(wrong: &mut Wrong, scenario: &Scenario) {
         let message = "a rate lies above 0, and at most at 1e9".to_owned();
         wrong.push(("workload.arrivals-per-second".to_owned(), message));
     }
+    check_sizes(wrong, workload);
     check_keys(wrong, "workload.keys", workload.keys, workload.rows);
     check_mix(wrong, "workload.mix", &workload.mix);
     for (number, group) in workload.groups.iter().enumerate() {
@@ -237,13 +230,37 @@ fn check_workload(wrong: &mut Wrong, scenario: &Scenario) {
     }
 }
 
-fn check_mix(wrong: &mut Wrong, path: &str, mix: &super::Mix) {
+/// Rows and operations are all drawn before a run: what memory cannot hold is refused here.
+fn check_sizes(wrong: &mut Complaints, workload: &Workload) {
+    const MOST_ROWS: u32 = 10_000_000;
+    const MOST_OPERATIONS: u64 = 100_000_000;
+    if workload.rows > MOST_ROWS {
+        let message = format!("a run has at most {MOST_ROWS} rows");
+        wrong.push(("workload.rows".to_owned(), message));
+    }
+    let of = |clients: u32, operations: u32| u64::from(clients) * u64::from(operations);
+    let operations: u64 = match workload.groups.as_slice() {
+        [] => of(workload.clients, workload.operations),
+        groups => groups
+            .iter()
+            .filter(|group| group.script.is_none())
+            .map(|group| of(group.clients, group.operations.unwrap_or(workload.operations)))
+            .fold(0, u64::saturating_add),
+    };
+    if operations > MOST_OPERATIONS {
+        let message =
+            format!("{operations} operations of all clients; a run has at most {MOST_OPERATIONS}");
+        wrong.push(("workload.operations".to_owned(), message));
+    }
+}
+
+fn check_mix(wrong: &mut Complaints, path: &str, mix: &super::Mix) {
     if mix.read == 0 && mix.update == 0 && mix.modify == 0 && mix.insert == 0 && mix.delete == 0 {
         wrong.push((path.to_owned(), "all shares are 0: nothing would be done".to_owned()));
     }
 }
 
-fn check_keys(wrong: &mut Wrong, path: &str, keys: KeyChoice, rows: u32) {
+fn check_keys(wrong: &mut Complaints, path: &str, keys: KeyChoice, rows: u32) {
     let message = match keys {
         KeyChoice::Zipf(theta) if !(0.0..=10.0).contains(&theta) => "θ lies between 0 and 10",
         KeyChoice::Hotspot { share, .. } if !(0.0..=1.0).contains(&share) => {
@@ -257,7 +274,7 @@ fn check_keys(wrong: &mut Wrong, path: &str, keys: KeyChoice, rows: u32) {
     wrong.push((path.to_owned(), message.to_owned()));
 }
 
-fn check_servers(wrong: &mut Wrong, scenario: &Scenario) {
+fn check_servers(wrong: &mut Complaints, scenario: &Scenario) {
     let cache = &scenario.cache;
     let mut say = |field: &str, message: &str| wrong.push((field.to_owned(), message.to_owned()));
     if cache.nodes == 0 || cache.nodes > 64 {
@@ -277,7 +294,7 @@ fn check_servers(wrong: &mut Wrong, scenario: &Scenario) {
     }
 }
 
-fn check_fault_targets(wrong: &mut Wrong, scenario: &Scenario, number: usize) {
+fn check_fault_targets(wrong: &mut Complaints, scenario: &Scenario, number: usize) {
     let fault = &scenario.faults[number];
     let clients = match scenario.workload.groups.as_slice() {
         [] => scenario.workload.clients,
@@ -300,7 +317,7 @@ fn check_fault_targets(wrong: &mut Wrong, scenario: &Scenario, number: usize) {
 }
 
 fn check_expectation(
-    wrong: &mut Wrong,
+    wrong: &mut Complaints,
     section: &str,
     name: &str,
     value: &toml::Value,
@@ -308,7 +325,7 @@ fn check_expectation(
 ) {
     let path = format!("{section}.{name}");
     let Some(metric) = metrics.iter().find(|metric| metric.name == name) else {
-        let rest = match suggest(name, metrics.iter().map(|metric| metric.name)) {
+        let rest = match nearest(name, metrics.iter().map(|metric| metric.name)) {
             Some(likely) => format!("did you mean `{likely}`?"),
             None => "see `staleproof list metrics`".to_owned(),
         };

@@ -5,7 +5,10 @@
 
 pub mod expect;
 mod load;
+mod path;
+mod shape;
 mod spread;
+mod suggest;
 
 pub use expect::{Comparison, MetricKind, MetricSpec};
 pub use load::{Known, Problem, find_files, load, parse};

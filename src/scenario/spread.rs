@@ -31,7 +31,7 @@ impl Spread {
         {
             return tail;
         }
-        self.from + below(draw, self.to - self.from + 1)
+        self.from + below(draw, (self.to - self.from).saturating_add(1))
     }
 
     fn parse(text: &str) -> Result<Spread, String> {
@@ -103,6 +103,8 @@ mod tests {
             }
         }
         assert!((50..200).contains(&tails), "{tails}");
+        let whole = Spread::parse("0s..18446744073.709551615s").unwrap();
+        assert!(whole.sample(u64::MAX) > u64::MAX / 2);
         for wrong in ["", "3", "2ms..1ms", "1ms, 5", "1ms, 200% 1s"] {
             assert!(Spread::parse(wrong).is_err(), "{wrong}");
         }
