@@ -18,6 +18,8 @@ pub mod schedule;
 pub mod seed;
 pub mod step;
 pub mod time;
+#[cfg(feature = "serve")]
+pub mod wire;
 
 #[cfg(feature = "cli")]
 pub use cli::main;

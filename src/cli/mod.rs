@@ -7,6 +7,8 @@ mod exit;
 mod list;
 mod run;
 mod schema;
+#[cfg(feature = "serve")]
+mod serve;
 mod url;
 
 pub use exit::Exit;
@@ -44,6 +46,9 @@ enum Command {
     Run(run::Arguments),
     /// List patterns, faults, metrics or scenarios
     List(list::Arguments),
+    /// Serve memcached's protocols on this machine, with faults on command
+    #[cfg(feature = "serve")]
+    Serve(serve::ServeArgs),
     /// Print the JSON Schema of scenario files, or of results
     Schema(schema::Arguments),
 }
@@ -62,6 +67,8 @@ pub fn main(registry: Registry) -> ExitCode {
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &registry),
         Command::List(arguments) => list::run(&arguments, &registry),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => return ExitCode::from(serve::run(arguments)),
         Command::Schema(arguments) => schema::run(&arguments),
     };
     exit.into()

@@ -55,6 +55,12 @@ impl Footprint {
         Footprint { entries: Vec::new(), collecting: true }
     }
 
+    /// Whether it collects.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.collecting
+    }
+
     /// Notes a read; the closure runs only when collecting.
     #[inline]
     pub fn read(&mut self, location: impl FnOnce() -> Location) {

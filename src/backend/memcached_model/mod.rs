@@ -1,20 +1,45 @@
-//! A model of memcached 1.6, for simulation.
+//! A model of memcached 1.6, for simulation and for the embedded server.
 //!
-//! Time is the server's: ticks of one second with a phase, so that a TTL of n lives between
-//! n-1 and n seconds. Every entry knows which step installed it. Eviction is strict LRU
-//! over items or bytes; slab classes and segmented LRU are not modelled. [`Nodes`] is the
-//! cache backend, [`node::Node`] one server.
+//! It is held to memcached 1.6.18 by `tests/memcached_differential.rs`: time in ticks of one
+//! second with a phase, lazy expiry and flush, what survives which failed store, counters
+//! kept as text, CAS ids, leases and stale items of the meta commands. Every entry knows
+//! which step installed it.
+//!
+//! Out of the model, deliberately: slab classes (sizes are summed, nothing is rounded up to
+//! a chunk), the segmented LRU and its crawlers (eviction is strict LRU over items or
+//! bytes), threads, external storage, and the numbers of `stats`.
+//!
+//! Start at [`Nodes`], the cache backend, or at [`Node`], one server.
 
+mod classic;
+mod entry;
+mod fingerprint;
+mod items;
 mod meta;
-pub mod node;
+mod node;
+mod number;
+#[cfg(test)]
+mod tests;
 
-pub use node::{Limits, Node};
+pub use entry::{Entry, item_bytes};
+pub use fingerprint::CasNames;
+pub use meta::MetaExtras;
+pub use node::{Limits, Node, Trace};
+#[cfg(feature = "serve")]
+pub(crate) use number::{leading_i64, leading_u64};
 
 use super::{BackendError, Cache, Clock, Origin};
 use crate::step::{CacheCommand, CacheReply, ConnectionId, Footprint, Key, NodeId};
 use crate::time::Time;
 
-/// Several modelled nodes.
+/// Longer keys are refused.
+pub const KEY_BYTES_MAX: usize = 250;
+/// The largest item, with key and header.
+pub const ITEM_BYTES_MAX: u64 = 1 << 20;
+/// The version that the model is held to.
+pub const VERSION: &str = "1.6.18";
+
+/// Several modelled nodes; which one a command goes to is decided above.
 #[derive(Clone, Debug)]
 pub struct Nodes {
     nodes: Vec<Node>,
@@ -30,8 +55,33 @@ impl Nodes {
         Nodes { nodes: phases.iter().enumerate().map(node).collect(), evicted: Vec::new() }
     }
 
-    fn node(&mut self, node: NodeId) -> &mut Node {
+    /// The nodes in their order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// One node, to be looked at or misused.
+    ///
+    /// # Panics
+    /// When there is no such node: the ring names only nodes that exist.
+    pub fn node_mut(&mut self, node: NodeId) -> &mut Node {
         &mut self.nodes[usize::from(node.0)]
+    }
+
+    /// All nodes as they were when created, keeping what memory they have.
+    pub fn reset(&mut self, phases: &[u64]) {
+        assert_eq!(phases.len(), self.nodes.len(), "one phase for each node");
+        for (node, phase) in self.nodes.iter_mut().zip(phases) {
+            node.reset(*phase);
+        }
+        self.evicted.clear();
+    }
+
+    /// Feeds the state of all nodes to a hasher; see [`Node::fingerprint`].
+    pub fn fingerprint(&self, now: Time, names: &mut CasNames, into: &mut impl std::hash::Hasher) {
+        for node in &self.nodes {
+            node.fingerprint(now, names, into);
+        }
     }
 }
 
@@ -58,23 +108,20 @@ impl Cache for Nodes {
     ) -> Result<CacheReply, BackendError> {
         let state = &mut self.nodes[usize::from(node.0)];
         let reply = state.execute(now, origin, command, footprint);
-        state.take_evicted(&mut self.evicted);
+        if state.has_evicted() {
+            self.evicted.extend(state.take_evicted().map(|key| (node, key)));
+        }
         Ok(reply)
     }
 
     fn close(&mut self, _: ConnectionId) {}
 
     fn evict(&mut self, now: Time, node: NodeId, key: &Key) -> Result<bool, BackendError> {
-        Ok(self.node(node).evict(now, key))
+        Ok(self.node_mut(node).evict(now, key))
     }
 
     fn restart(&mut self, now: Time, node: NodeId) -> Result<(), BackendError> {
-        self.node(node).restart(now);
-        Ok(())
-    }
-
-    fn jump(&mut self, _: Time, node: NodeId, seconds: i64) -> Result<(), BackendError> {
-        self.node(node).jump(seconds);
+        self.node_mut(node).restart(now);
         Ok(())
     }
 
@@ -84,5 +131,10 @@ impl Cache for Nodes {
 
     fn expiry(&self, node: NodeId, key: &Key) -> Option<Time> {
         self.nodes[usize::from(node.0)].expiry(key)
+    }
+
+    fn jump(&mut self, _: Time, node: NodeId, seconds: i64) -> Result<(), BackendError> {
+        self.node_mut(node).jump(seconds);
+        Ok(())
     }
 }

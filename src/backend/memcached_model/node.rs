@@ -1,12 +1,12 @@
-//! One modelled memcached server: items, expiry, eviction, and the classic commands.
+//! One modelled memcached server: its clock, its limits, and which command goes where.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use rustc_hash::FxHashMap;
-
+use super::entry::{Entry, NEVER};
+use super::items::Items;
+use super::meta::MetaExtras;
+use super::{KEY_BYTES_MAX, VERSION};
 use crate::backend::Origin;
 use crate::step::{
-    CacheCommand, CacheRefusal, CacheReply, Direction, Footprint, Item, Key, Location, NodeId,
-    Remaining, Ttl, Verb, Win,
+    CacheCommand, CacheRefusal, CacheReply, Footprint, Key, Location, NodeId, Remaining, Ttl,
 };
 use crate::time::Time;
 
@@ -19,45 +19,39 @@ pub struct Limits {
     pub bytes: Option<u64>,
 }
 
-/// The header that each item has beside key and value, with its CAS id.
-const ITEM_HEADER_BYTES: u64 = 56;
-/// The largest item, header included.
-const ITEM_BYTES_MAX: u64 = 1 << 20;
-/// Longer keys are refused.
-const KEY_BYTES_MAX: usize = 250;
 /// Up to here an expiry is relative: 30 days.
 const RELATIVE_SECONDS_MAX: i64 = 60 * 60 * 24 * 30;
-/// The unix time at which every simulated run begins.
+/// The unix time at which a simulated run begins.
 const EPOCH_SECONDS: i64 = 1_700_000_000;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
-/// A server's tick counter does not begin at 0, which would mean "never".
-const FIRST_TICK: i64 = 2;
-/// The end of the LRU list.
-const NIL: u32 = u32::MAX;
+/// The tick in which a server starts, so that tick 1 is always over.
+const FIRST_TICK: i64 = 62;
+/// The expiry of what is gone at once.
+const AT_ONCE: i64 = 1;
 
-/// An item as the node keeps it.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// The value.
-    pub value: Bytes,
-    /// Client flags.
-    pub flags: u32,
-    /// The CAS id.
+/// What the protocols tell of a command's effect beside its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// The CAS id that the item has now, of a command that gave it one; else 0.
     pub cas: u64,
-    /// Which step installed the value.
-    pub origin: Origin,
-    /// Whether it was marked stale.
-    pub stale: bool,
-    /// Whether somebody has won the right to recache it.
-    pub(super) win_sent: bool,
-    pub(super) fetched: bool,
-    /// The tick at which it is gone; `None` is never.
-    pub(super) expires: Option<i64>,
-    /// The tick at which it was stored or last used, as `flush_all` sees it.
-    pub(super) time: i64,
-    key: Key,
-    newer: u32,
-    older: u32,
+    /// A meta get or meta arithmetic: what remained before it changed the expiry.
+    pub before: Remaining,
+    /// A meta get or meta arithmetic: what remains now.
+    pub after: Remaining,
+    /// A meta get or meta arithmetic: it created the item.
+    pub created: bool,
+    /// A meta get: the item was stored under a key in base64.
+    pub base64_key: bool,
+}
+
+impl Trace {
+    const NOTHING: Trace = Trace {
+        cas: 0,
+        before: Remaining::Never,
+        after: Remaining::Never,
+        created: false,
+        base64_key: false,
+    };
 }
 
 /// One server.
@@ -65,20 +59,24 @@ pub struct Entry {
 pub struct Node {
     id: NodeId,
     limits: Limits,
-    phase: u64,
-    jumped: i64,
-    places: FxHashMap<Key, u32>,
-    entries: Vec<Option<Entry>>,
-    free: Vec<u32>,
-    newest: u32,
-    oldest: u32,
-    bytes: u64,
+    pub(super) items: Items,
     last_cas: u64,
-    /// `flush_all`: items not used since this tick are gone once it has come, and items
-    /// with a lower CAS id.
-    oldest_live: Option<i64>,
-    oldest_cas: u64,
+    /// `flush_all`: once this tick has come, what is not newer than it is gone, and so are
+    /// lower CAS ids than `oldest_cas`. 0 is none.
+    pub(super) oldest_live: i64,
+    pub(super) oldest_cas: u64,
+    pub(super) trace: Trace,
     evicted: Vec<Key>,
+    /// How far its clock is into a second at time 0, in nanoseconds.
+    phase: u64,
+    /// The second, counted with the phase from time 0, in which it was started.
+    started: i64,
+    /// By how many ticks its clock has been moved.
+    jumped: i64,
+    /// By how many seconds the clock that clients read has moved since it was started.
+    wall_jumped: i64,
+    /// The unix time at time 0.
+    epoch: i64,
 }
 
 impl Node {
@@ -87,41 +85,168 @@ impl Node {
         Node {
             id,
             limits,
-            phase: phase % NANOS_PER_SECOND,
-            jumped: 0,
-            places: FxHashMap::default(),
-            entries: Vec::new(),
-            free: Vec::new(),
-            newest: NIL,
-            oldest: NIL,
-            bytes: 0,
+            items: Items::new(),
             last_cas: 0,
-            oldest_live: None,
+            oldest_live: 0,
             oldest_cas: 0,
+            trace: Trace::NOTHING,
             evicted: Vec::new(),
+            phase: phase % NANOS_PER_SECOND,
+            started: 0,
+            jumped: 0,
+            wall_jumped: 0,
+            epoch: EPOCH_SECONDS,
         }
     }
 
-    /// The server's clock: whole seconds.
-    pub fn tick(&self, now: Time) -> i64 {
-        ((now.0 + self.phase) / NANOS_PER_SECOND) as i64 + FIRST_TICK + self.jumped
+    /// Its place in the list of nodes.
+    pub fn id(&self) -> NodeId {
+        self.id
     }
 
-    /// The point in time at which an item is gone; `None` when never, or when there is none.
+    /// The same server for a time that begins at this unix time.
+    pub fn with_epoch(self, unix_seconds: i64) -> Node {
+        Node { epoch: unix_seconds, ..self }
+    }
+
+    /// The same server with a CAS counter that has come so far.
+    pub fn with_last_cas(self, last_cas: u64) -> Node {
+        Node { last_cas, ..self }
+    }
+
+    /// Everything as it was when the node was created, with another phase.
+    pub fn reset(&mut self, phase: u64) {
+        self.forget();
+        self.phase = phase % NANOS_PER_SECOND;
+        self.started = 0;
+        self.jumped = 0;
+        self.wall_jumped = 0;
+    }
+
+    fn forget(&mut self) {
+        self.items.clear();
+        self.last_cas = 0;
+        self.oldest_live = 0;
+        self.oldest_cas = 0;
+        self.trace = Trace::NOTHING;
+        self.evicted.clear();
+    }
+
+    fn second(&self, now: Time) -> i64 {
+        (now.0.saturating_add(self.phase) / NANOS_PER_SECOND) as i64
+    }
+
+    /// The server's clock: whole seconds.
+    #[inline]
+    pub fn tick(&self, now: Time) -> i64 {
+        let tick = self.second(now) - self.started + FIRST_TICK + self.jumped;
+        tick.max(AT_ONCE + 1)
+    }
+
+    /// How many seconds the server says it has been up: memcached begins with 2.
+    pub fn uptime_seconds(&self, now: Time) -> i64 {
+        self.tick(now) - FIRST_TICK + 2
+    }
+
+    /// The tick at which something with this expiry, given now, is over.
+    pub(super) fn expiry_tick(&self, tick: i64, ttl: Ttl) -> i64 {
+        match ttl.0 {
+            0 => NEVER,
+            ..0 => AT_ONCE,
+            1..=RELATIVE_SECONDS_MAX => tick + ttl.0,
+            absolute => {
+                // The server takes note of the unix time once, when it starts.
+                let process_started = self.epoch + self.started - FIRST_TICK;
+                absolute.saturating_add(self.wall_jumped - process_started).max(AT_ONCE)
+            }
+        }
+    }
+
+    /// What memcached shows to remain of a life of this expiry, given now: for one that is
+    /// over at once a number of 32 bits that has wrapped around.
+    pub fn remaining(&self, now: Time, ttl: Ttl) -> Remaining {
+        self.remaining_at(self.tick(now), ttl)
+    }
+
+    pub(super) fn remaining_at(&self, tick: i64, ttl: Ttl) -> Remaining {
+        match self.expiry_tick(tick, ttl) {
+            NEVER => Remaining::Never,
+            expires => Remaining::Seconds((expires - tick) as u32),
+        }
+    }
+
+    /// The point in time at which an item is gone by itself, by expiry or by a `flush_all`
+    /// with a delay; `None` when never, or when there is no item.
     pub fn expiry(&self, key: &Key) -> Option<Time> {
-        let place = self.places.get(key)?;
-        let expires = self.entry(*place).expires?;
-        let seconds = u64::try_from(expires - FIRST_TICK - self.jumped).unwrap_or(0);
-        Some(Time((seconds * NANOS_PER_SECOND).saturating_sub(self.phase)))
+        let entry = self.items.entry(self.items.place(key.as_bytes())?);
+        let flushed = Some(self.oldest_live).filter(|live| *live != 0 && entry.time <= *live);
+        let expired = Some(entry.expires).filter(|expires| *expires != NEVER);
+        let tick = flushed.into_iter().chain(expired).min()?;
+        let seconds = tick - FIRST_TICK - self.jumped + self.started;
+        let nanos = u64::try_from(seconds).unwrap_or(0).saturating_mul(NANOS_PER_SECOND);
+        Some(Time(nanos.saturating_sub(self.phase)))
     }
 
     /// An item, without any effect on it.
     pub fn peek(&self, now: Time, key: &Key) -> Option<&Entry> {
-        let entry = self.entry(*self.places.get(key)?);
+        let entry = self.items.entry(self.items.place(key.as_bytes())?);
         self.is_live(entry, self.tick(now)).then_some(entry)
     }
 
+    /// The live items, from the one that would be evicted first.
+    pub fn entries(&self, now: Time) -> impl Iterator<Item = &Entry> {
+        let tick = self.tick(now);
+        self.items.from_oldest().filter(move |entry| self.is_live(entry, tick))
+    }
+
+    /// What remains of an item's life.
+    pub fn remaining_of(&self, now: Time, entry: &Entry) -> Remaining {
+        entry.remaining(self.tick(now))
+    }
+
+    /// Seconds since the last access to an item that memcached took note of.
+    pub fn idle_seconds(&self, now: Time, entry: &Entry) -> i64 {
+        self.tick(now) - entry.time
+    }
+
+    /// What the node takes for the unix time.
+    pub fn unix_seconds(&self, now: Time) -> i64 {
+        self.epoch + self.second(now) + self.wall_jumped
+    }
+
+    /// How many items it holds, with those that have expired and not yet been met.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.items.len() == 0
+    }
+
+    /// What its items count for in the limit on bytes.
+    pub fn bytes(&self) -> u64 {
+        self.items.bytes()
+    }
+
+    /// What it may hold.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Sets what it may hold, and evicts down to it.
+    pub fn set_limits(&mut self, now: Time, limits: Limits) {
+        self.limits = limits;
+        self.make_room(self.tick(now));
+    }
+
+    /// What the last command did beside its reply.
+    pub fn trace(&self) -> Trace {
+        self.trace
+    }
+
     /// Carries out a command.
+    #[inline]
     pub fn execute(
         &mut self,
         now: Time,
@@ -129,250 +254,77 @@ impl Node {
         command: &CacheCommand,
         footprint: &mut Footprint,
     ) -> CacheReply {
-        self.note(command, footprint);
-        let tick = self.tick(now);
-        if command.key().is_some_and(|key| key.as_bytes().len() > KEY_BYTES_MAX) {
+        self.execute_with(now, origin, command, MetaExtras::default(), footprint)
+    }
+
+    /// Carries out a command of the meta protocol with what it asks besides.
+    pub fn execute_with(
+        &mut self,
+        now: Time,
+        origin: Origin,
+        command: &CacheCommand,
+        extras: MetaExtras,
+        footprint: &mut Footprint,
+    ) -> CacheReply {
+        if footprint.is_on() {
+            self.note(command, footprint);
+        }
+        let bad_key = |key: &Key| !(1..=KEY_BYTES_MAX).contains(&key.as_bytes().len());
+        if command.key().is_some_and(bad_key) {
             return CacheReply::Refusal(CacheRefusal::BadCommandLine);
         }
+        let tick = self.tick(now);
         match command {
             CacheCommand::Get { key } => self.get(tick, key, None),
             CacheCommand::GetAndTouch { key, ttl } => self.get(tick, key, Some(*ttl)),
             CacheCommand::Store { verb, key, value, flags, ttl } => {
-                self.store(tick, origin, *verb, key, value, *flags, *ttl)
+                self.store(tick, origin, (*verb, key, value), *flags, *ttl)
             }
-            CacheCommand::Delete { key } => match self.find(tick, key) {
-                Some(place) => {
-                    self.remove(place);
-                    CacheReply::Deleted
-                }
-                None => CacheReply::NotFound,
+            CacheCommand::Delete { key } => self.delete(tick, key),
+            CacheCommand::Touch { key, ttl } => match self.get(tick, key, Some(*ttl)) {
+                CacheReply::Found(_) => CacheReply::Touched,
+                _ => CacheReply::NotFound,
             },
-            CacheCommand::Touch { key, ttl } => match self.find(tick, key) {
-                Some(place) => {
-                    self.entry_mut(place).expires = expiry_tick(tick, *ttl);
-                    CacheReply::Touched
-                }
-                None => CacheReply::NotFound,
-            },
-            CacheCommand::Arithmetic { direction, key, delta } => match self.find(tick, key) {
-                Some(place) => self.count(place, origin, *direction, *delta),
-                None => CacheReply::NotFound,
-            },
+            CacheCommand::Arithmetic { direction, key, delta } => {
+                self.arithmetic(tick, origin, key, *direction, *delta)
+            }
             CacheCommand::FlushAll { delay } => self.flush(tick, delay.unwrap_or(0)),
-            CacheCommand::MetaGet(get) => self.meta_get(tick, origin, get),
-            CacheCommand::MetaSet(set) => self.meta_set(tick, origin, set),
+            CacheCommand::MetaGet(get) => self.meta_get(tick, origin, get, extras),
+            CacheCommand::MetaSet(set) => self.meta_set(tick, origin, set, extras),
             CacheCommand::MetaDelete(delete) => self.meta_delete(tick, delete),
-            CacheCommand::MetaArithmetic(count) => self.meta_arithmetic(tick, origin, count),
-            CacheCommand::Version => CacheReply::Version("1.6.18".to_owned()),
+            CacheCommand::MetaArithmetic(count) => {
+                self.meta_arithmetic(tick, origin, count, extras)
+            }
+            CacheCommand::Version => CacheReply::Version(VERSION.to_owned()),
         }
     }
 
+    /// Notes what executing a command looks at and changes.
     fn note(&self, command: &CacheCommand, footprint: &mut Footprint) {
-        let bounded = self.limits != Limits::default();
-        let node = || Location::Node(self.id);
-        match command.key() {
+        let Some(key) = command.key() else {
+            if command.has_effect() {
+                footprint.write(|| Location::Node(self.id));
+                footprint.read(|| Location::Clock);
+            }
+            return;
+        };
+        let entry = self.items.place(key.as_bytes()).map(|place| self.items.entry(place));
+        let expires = entry.is_some_and(|entry| entry.expires != NEVER);
+        if expires || self.oldest_live != 0 || may_set_expiry(command) {
+            footprint.read(|| Location::Clock);
+        }
+        let is_peek = matches!(command, CacheCommand::MetaGet(get) if get.peek);
+        if is_peek
+            || matches!(command, CacheCommand::Get { .. }) && self.limits == Limits::default()
+        {
+            footprint.read(|| Location::Item(self.id, key.clone()));
+        } else if self.limits != Limits::default() {
             // Under a limit even a get reorders the LRU, and so decides what is evicted.
-            Some(_) if bounded => footprint.write(node),
-            Some(key) if command.has_effect() => {
-                footprint.write(|| Location::Item(self.id, key.clone()));
-            }
-            Some(key) => footprint.read(|| Location::Item(self.id, key.clone())),
-            None if command.has_effect() => footprint.write(node),
-            None => {}
-        }
-    }
-
-    fn get(&mut self, tick: i64, key: &Key, touch: Option<Ttl>) -> CacheReply {
-        let Some(place) = self.find(tick, key) else { return CacheReply::Miss };
-        if let Some(ttl) = touch {
-            self.entry_mut(place).expires = expiry_tick(tick, ttl);
-        }
-        let item = self.item(place, tick, Win::None);
-        self.entry_mut(place).fetched = true;
-        self.bump(place);
-        CacheReply::Found(item)
-    }
-
-    /// An item as a get shows it.
-    pub(super) fn item(&self, place: u32, tick: i64, win: Win) -> Item {
-        let entry = self.entry(place);
-        Item {
-            value: entry.value.clone(),
-            flags: entry.flags,
-            cas: entry.cas,
-            remaining: remaining(entry, tick),
-            stale: entry.stale,
-            win,
-            fetched: entry.fetched,
-            idle_seconds: u32::try_from(tick - entry.time).unwrap_or(0),
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of one command")]
-    fn store(
-        &mut self,
-        tick: i64,
-        origin: Origin,
-        verb: Verb,
-        key: &Key,
-        value: &Bytes,
-        flags: u32,
-        ttl: Ttl,
-    ) -> CacheReply {
-        let place = self.find(tick, key);
-        if item_bytes(key, value) > ITEM_BYTES_MAX {
-            // Only a plain set removes what it was meant to replace.
-            if let (Some(place), Verb::Set) = (place, verb) {
-                self.remove(place);
-            }
-            return CacheReply::Refusal(CacheRefusal::TooLarge);
-        }
-        match (verb, place) {
-            (Verb::Add, Some(place)) => {
-                self.bump(place);
-                CacheReply::NotStored
-            }
-            (Verb::Replace | Verb::Append | Verb::Prepend, None) => CacheReply::NotStored,
-            (Verb::Cas(_), None) => CacheReply::NotFound,
-            (Verb::Cas(token), Some(place)) if self.entry(place).cas != token => CacheReply::Exists,
-            (Verb::Append | Verb::Prepend, Some(place)) => {
-                self.extend(place, origin, value, verb == Verb::Append)
-            }
-            _ => {
-                self.put(tick, origin, key, value.clone(), flags, ttl);
-                CacheReply::Stored
-            }
-        }
-    }
-
-    /// Appending keeps flags and expiry.
-    pub(super) fn extend(
-        &mut self,
-        place: u32,
-        origin: Origin,
-        more: &Bytes,
-        behind: bool,
-    ) -> CacheReply {
-        let entry = self.entry(place);
-        let (first, second) = if behind { (&entry.value, more) } else { (more, &entry.value) };
-        let mut joined = BytesMut::with_capacity(first.len() + second.len());
-        joined.put_slice(first);
-        joined.put_slice(second);
-        let joined = joined.freeze();
-        if item_bytes(&entry.key, &joined) > ITEM_BYTES_MAX {
-            return CacheReply::NotStored;
-        }
-        self.overwrite(place, origin, joined);
-        self.make_room();
-        CacheReply::Stored
-    }
-
-    /// Gives an item a new value and CAS id and leaves the rest.
-    fn overwrite(&mut self, place: u32, origin: Origin, value: Bytes) {
-        let cas = self.next_cas();
-        let entry = self.entry_mut(place);
-        let before = entry.value.len() as u64;
-        let after = value.len() as u64;
-        entry.value = value;
-        entry.cas = cas;
-        entry.origin = origin;
-        self.bytes = self.bytes - before + after;
-    }
-
-    pub(super) fn count(
-        &mut self,
-        place: u32,
-        origin: Origin,
-        direction: Direction,
-        delta: u64,
-    ) -> CacheReply {
-        let entry = self.entry(place);
-        let text = std::str::from_utf8(&entry.value).unwrap_or("").trim_end_matches(' ');
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let Some(number) = text.parse::<u64>().ok().filter(|_| digits) else {
-            return CacheReply::Refusal(CacheRefusal::NotNumeric);
-        };
-        let number = match direction {
-            Direction::Increment => number.wrapping_add(delta),
-            Direction::Decrement => number.saturating_sub(delta),
-        };
-        // A result shorter than what was stored is padded to the same length.
-        let padded = format!("{number:<width$}", width = entry.value.len());
-        self.overwrite(place, origin, Bytes::from(padded));
-        CacheReply::Number(number)
-    }
-
-    fn flush(&mut self, tick: i64, delay: i64) -> CacheReply {
-        if delay > 1 {
-            self.oldest_live = Some(tick + delay - 1);
+            footprint.write(|| Location::Node(self.id));
         } else {
-            self.oldest_live = Some(tick - 1);
-            self.oldest_cas = self.next_cas();
+            // A meta get too: another one sees that the item has been fetched.
+            footprint.write(|| Location::Item(self.id, key.clone()));
         }
-        CacheReply::Ok
-    }
-
-    /// Stores an item anew.
-    pub(super) fn put(
-        &mut self,
-        tick: i64,
-        origin: Origin,
-        key: &Key,
-        value: Bytes,
-        flags: u32,
-        ttl: Ttl,
-    ) -> u32 {
-        if let Some(place) = self.places.get(key) {
-            self.remove(*place);
-        }
-        let cas = self.next_cas();
-        let entry = Entry {
-            value,
-            flags,
-            cas,
-            origin,
-            stale: false,
-            win_sent: false,
-            fetched: false,
-            expires: expiry_tick(tick, ttl),
-            time: tick,
-            key: key.clone(),
-            newer: NIL,
-            older: NIL,
-        };
-        self.bytes += item_bytes(key, &entry.value);
-        let place = match self.free.pop() {
-            Some(place) => {
-                self.entries[place as usize] = Some(entry);
-                place
-            }
-            None => {
-                self.entries.push(Some(entry));
-                (self.entries.len() - 1) as u32
-            }
-        };
-        self.places.insert(key.clone(), place);
-        self.link_newest(place);
-        self.make_room();
-        place
-    }
-
-    /// Evicts from the old end of the LRU until the limits hold.
-    fn make_room(&mut self) {
-        let over = |node: &Node| {
-            node.limits.items.is_some_and(|limit| node.places.len() > limit)
-                || node.limits.bytes.is_some_and(|limit| node.bytes > limit)
-        };
-        while over(self) && self.oldest != NIL {
-            let oldest = self.oldest;
-            self.evicted.push(self.entry(oldest).key.clone());
-            self.remove(oldest);
-        }
-    }
-
-    pub(super) fn take_evicted(&mut self, into: &mut Vec<(NodeId, Key)>) {
-        let id = self.id;
-        into.extend(self.evicted.drain(..).map(|key| (id, key)));
     }
 
     pub(super) fn next_cas(&mut self) -> u64 {
@@ -381,113 +333,113 @@ impl Node {
     }
 
     /// The place of a live item; one that has expired or was flushed is removed.
-    pub(super) fn find(&mut self, tick: i64, key: &Key) -> Option<u32> {
-        let place = *self.places.get(key)?;
-        if self.is_live(self.entry(place), tick) {
+    #[inline]
+    pub(super) fn find(&mut self, tick: i64, key: &[u8]) -> Option<u32> {
+        let place = self.items.place(key)?;
+        if self.is_live(self.items.entry(place), tick) {
             return Some(place);
         }
-        self.remove(place);
+        self.items.remove(place);
         None
     }
 
+    #[inline]
     fn is_live(&self, entry: &Entry, tick: i64) -> bool {
-        let expired = entry.expires.is_some_and(|expires| expires <= tick);
-        let flushed = self.oldest_live.is_some_and(|live| {
-            live <= tick && (entry.time <= live || entry.cas < self.oldest_cas)
-        });
-        !expired && !flushed
+        !self.is_flushed(entry, tick) && (entry.expires == NEVER || entry.expires > tick)
     }
 
-    pub(super) fn entry(&self, place: u32) -> &Entry {
-        self.entries[place as usize].as_ref().expect("places name entries that exist")
+    pub(super) fn is_flushed(&self, entry: &Entry, tick: i64) -> bool {
+        self.oldest_live != 0
+            && self.oldest_live <= tick
+            && (entry.time <= self.oldest_live || entry.cas < self.oldest_cas)
     }
 
-    pub(super) fn entry_mut(&mut self, place: u32) -> &mut Entry {
-        self.entries[place as usize].as_mut().expect("places name entries that exist")
+    /// Whether an item of this size could ever be held.
+    pub(super) fn can_hold(&self, item_bytes: u64) -> bool {
+        self.limits.items != Some(0) && self.limits.bytes.is_none_or(|limit| item_bytes <= limit)
     }
 
-    pub(super) fn remove(&mut self, place: u32) {
-        self.unlink(place);
-        let entry = self.entries[place as usize].take().expect("places name entries that exist");
-        self.bytes -= item_bytes(&entry.key, &entry.value);
-        self.places.remove(&entry.key);
-        self.free.push(place);
-    }
-
-    pub(super) fn bump(&mut self, place: u32) {
-        if self.newest != place {
-            self.unlink(place);
-            self.link_newest(place);
+    /// Evicts from the old end of the LRU until the limits hold. What is gone anyway is
+    /// reclaimed on the way and not counted as evicted.
+    pub(super) fn make_room(&mut self, tick: i64) {
+        while self.limits.items.is_some_and(|limit| self.items.len() > limit)
+            || self.limits.bytes.is_some_and(|limit| self.items.bytes() > limit)
+        {
+            let Some(oldest) = self.items.oldest() else { return };
+            let entry = self.items.remove(oldest);
+            if self.is_live(&entry, tick) {
+                self.evicted.push(entry.key);
+            }
         }
     }
 
-    fn unlink(&mut self, place: u32) {
-        let (newer, older) = (self.entry(place).newer, self.entry(place).older);
-        match newer {
-            NIL => self.newest = older,
-            newer => self.entry_mut(newer).older = older,
-        }
-        match older {
-            NIL => self.oldest = newer,
-            older => self.entry_mut(older).newer = newer,
-        }
+    pub(super) fn has_evicted(&self) -> bool {
+        !self.evicted.is_empty()
     }
 
-    fn link_newest(&mut self, place: u32) {
-        let second = self.newest;
-        let entry = self.entry_mut(place);
-        entry.newer = NIL;
-        entry.older = second;
-        match second {
-            NIL => self.oldest = place,
-            second => self.entry_mut(second).newer = place,
-        }
-        self.newest = place;
+    /// The keys evicted since the last call.
+    pub fn take_evicted(&mut self) -> impl Iterator<Item = Key> {
+        self.evicted.drain(..)
     }
 
     /// Removes one item; says whether there was one.
     pub fn evict(&mut self, now: Time, key: &Key) -> bool {
-        let place = self.find(self.tick(now), key);
-        if let Some(place) = place {
-            self.remove(place);
+        match self.find(self.tick(now), key.as_bytes()) {
+            Some(place) => {
+                self.items.remove(place);
+                true
+            }
+            None => false,
         }
-        place.is_some()
     }
 
-    /// The process is killed and started again: no items, CAS ids from 1.
+    /// The process is killed and started again: no items, CAS ids from 1, a tick that
+    /// begins now.
     pub fn restart(&mut self, now: Time) {
-        // The new process's ticks begin now.
-        let phase = NANOS_PER_SECOND - now.0 % NANOS_PER_SECOND;
-        *self = Node::new(self.id, self.limits, phase);
+        self.forget();
+        self.align(now);
+        self.started = self.second(now);
+        self.jumped = 0;
+        self.wall_jumped = 0;
     }
 
-    /// The clock that the ticks follow jumps, as on a machine that was suspended.
+    /// The process is stopped with its memory file (`-e`) and started again: items, CAS ids
+    /// and flushes are kept and expiry went on; only the tick begins now.
+    pub fn restart_warm(&mut self, now: Time) {
+        let tick = self.tick(now);
+        self.align(now);
+        self.started = self.second(now) + FIRST_TICK + self.jumped - tick;
+    }
+
+    fn align(&mut self, now: Time) {
+        self.phase = (NANOS_PER_SECOND - now.0 % NANOS_PER_SECOND) % NANOS_PER_SECOND;
+    }
+
+    /// The clock that the ticks follow jumps, as on a machine that was suspended: every
+    /// expiry comes so much sooner.
     pub fn jump(&mut self, seconds: i64) {
         self.jumped = self.jumped.saturating_add(seconds);
     }
-}
 
-/// The tick at which an item stored now with this expiry is gone.
-pub(super) fn expiry_tick(tick: i64, ttl: Ttl) -> Option<i64> {
-    match ttl.0 as i32 {
-        0 => None,
-        ..0 => Some(tick - 1),
-        seconds if i64::from(seconds) <= RELATIVE_SECONDS_MAX => Some(tick + i64::from(seconds)),
-        absolute => Some((i64::from(absolute) - EPOCH_SECONDS + FIRST_TICK).max(1)),
+    /// The machine's wall clock jumps, and with it what clients write as absolute expiry.
+    /// The ticks do not follow, and the server read the wall clock only when it started: an
+    /// absolute expiry given after a jump by +n comes n seconds late, a relative one in time.
+    pub fn jump_wall(&mut self, seconds: i64) {
+        self.wall_jumped = self.wall_jumped.saturating_add(seconds);
     }
 }
 
-fn remaining(entry: &Entry, tick: i64) -> Remaining {
-    match entry.expires {
-        None => Remaining::Never,
-        Some(expires) => Remaining::Seconds(u32::try_from(expires - tick).unwrap_or(0)),
+/// Whether the command may give an item an expiry that depends on the clock.
+fn may_set_expiry(command: &CacheCommand) -> bool {
+    let set = |ttl: &Option<Ttl>| ttl.is_some_and(|ttl| ttl != Ttl::NEVER);
+    match command {
+        CacheCommand::GetAndTouch { ttl, .. }
+        | CacheCommand::Store { ttl, .. }
+        | CacheCommand::Touch { ttl, .. } => *ttl != Ttl::NEVER,
+        CacheCommand::MetaGet(get) => set(&get.vivify) || set(&get.touch) || set(&get.recache),
+        CacheCommand::MetaSet(set) => set.ttl != Ttl::NEVER,
+        CacheCommand::MetaDelete(delete) => set(&delete.ttl),
+        CacheCommand::MetaArithmetic(count) => set(&count.vivify) || set(&count.ttl),
+        _ => false,
     }
-}
-
-pub(super) fn is_too_large(key: &Key, value: &Bytes) -> bool {
-    item_bytes(key, value) > ITEM_BYTES_MAX
-}
-
-fn item_bytes(key: &Key, value: &Bytes) -> u64 {
-    ITEM_HEADER_BYTES + key.as_bytes().len() as u64 + 1 + value.len() as u64 + 2
 }

@@ -1,0 +1,28 @@
+//! The memcached protocols: bytes to commands, replies to bytes, and a server.
+//!
+//! Three protocols share a port, as on the real server: the first byte of a connection
+//! tells binary from text, and the meta commands are part of text. A [`Session`] is what a
+//! connection remembers; it makes [`Request`]s of bytes, [`perform`] executes one on a
+//! [`Node`](crate::backend::memcached_model::Node) and writes the reply. Nothing in it does
+//! input or output, so the same code serves sockets, tests and property tests. [`reply`]
+//! reads the other direction, what a server says.
+//!
+//! What the real server says to malformed input is said here too, byte by byte, and the
+//! stream stays in step, or falls out of step, exactly as there. `tests/memcached_differential/` holds
+//! it to the real server; `exempt.rs` there lists what differs.
+
+mod binary;
+mod binary_reply;
+mod classic;
+mod meta;
+mod perform;
+mod render;
+pub mod reply;
+mod request;
+pub mod server;
+mod session;
+mod tokens;
+
+pub use perform::perform;
+pub use request::{Framing, Request, Work};
+pub use session::{Action, Parsed, Session};

@@ -1,0 +1,196 @@
+//! Which fault strikes which request.
+//!
+//! A server knows steps, connections and time, not operations, transactions or the clients
+//! of an application. Rules that need those are refused rather than ignored.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::fault::{Fault, FaultProblem, Moment, Server, StepView, What};
+use crate::seed::{Purpose, Seed};
+use crate::step::{Key, NodeId};
+use crate::time::Time;
+use crate::wire::Request;
+
+/// The faults that are armed.
+pub(super) struct Rules {
+    rules: Vec<Rule>,
+    last_id: u64,
+    seed: Seed,
+}
+
+/// An armed fault and how it fared.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Rule {
+    pub(super) id: u64,
+    pub(super) fault: Fault,
+    /// Steps that it matched.
+    pub(super) matched: u64,
+    /// How often it struck.
+    pub(super) struck: u64,
+    /// When it was armed: its window and times count from here.
+    #[serde(skip)]
+    since: Time,
+}
+
+/// What a fault does to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Strike {
+    pub(super) rule: u64,
+    pub(super) what: What,
+    pub(super) moment: Moment,
+    pub(super) delay: Duration,
+    pub(super) by_seconds: i64,
+    /// The key of the step that was struck.
+    pub(super) key: Option<Key>,
+}
+
+/// Says why a server by itself cannot carry out a fault.
+pub fn check_for_server(fault: &Fault, nodes: usize) -> Result<(), FaultProblem> {
+    fault.check()?;
+    let wrong = |field, problem: &str| Err(FaultProblem { field, problem: problem.to_owned() });
+    match fault.what {
+        What::Cancel | What::Crash => {
+            return wrong("do", "this happens to an application; a server cannot do it");
+        }
+        what if what.bypasses() => return wrong("do", "a cache server has no database"),
+        _ => {}
+    }
+    if fault.on.as_ref().is_some_and(|on| on.server() == Some(Server::Database)) {
+        return wrong("on", "a cache server sees no steps of a database");
+    }
+    if fault.after.is_some() {
+        return wrong("after", "a cache server does not know which steps belong together");
+    }
+    if fault.op.is_some() {
+        return wrong("op", "a cache server does not know operations");
+    }
+    if fault.clients.is_some() {
+        return wrong("clients", "a cache server sees connections, not clients");
+    }
+    if fault.row.is_some() {
+        return wrong("row", "a cache server does not know rows; use the key with `evict`");
+    }
+    if let Some(node) = fault.nodes.iter().flatten().find(|node| usize::from(**node) >= nodes) {
+        let problem =
+            format!("there is no node {node}; nodes are numbered from 0 to {}", nodes - 1);
+        return Err(FaultProblem { field: "nodes", problem });
+    }
+    Ok(())
+}
+
+impl Rules {
+    pub(super) fn new(seed: Seed) -> Rules {
+        Rules { rules: Vec::new(), last_id: 0, seed }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    pub(super) fn list(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Arms a fault that has been checked; gives its id.
+    pub(super) fn add(&mut self, fault: Fault, since: Time) -> u64 {
+        self.last_id += 1;
+        self.rules.push(Rule { id: self.last_id, fault, matched: 0, struck: 0, since });
+        self.last_id
+    }
+
+    /// Disarms one fault; says whether it was there.
+    pub(super) fn remove(&mut self, id: u64) -> bool {
+        let before = self.rules.len();
+        self.rules.retain(|rule| rule.id != id);
+        self.rules.len() < before
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    /// Counts a strike of a fault of the world at its time; `None` when it is no longer
+    /// armed, or not now.
+    pub(super) fn timed(&mut self, id: u64, now: Time) -> Option<Fault> {
+        let seed = self.seed;
+        let rule = self.rules.iter_mut().find(|rule| rule.id == id)?;
+        rule.matched += 1;
+        let strikes = rule.fault.in_window(rule.age(now)) && rule.draw(seed);
+        rule.struck += u64::from(strikes);
+        strikes.then(|| rule.fault.clone())
+    }
+
+    /// Whether the rule is still armed.
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.rules.iter().any(|rule| rule.id == id)
+    }
+
+    /// Whether a node cannot be reached now.
+    pub(super) fn unreachable(&mut self, now: Time, node: NodeId) -> Option<u64> {
+        let rule = self
+            .rules
+            .iter_mut()
+            .find(|rule| rule.fault.what == What::Unreachable && rule.admits(now, node))?;
+        rule.matched += 1;
+        rule.struck += 1;
+        Some(rule.id)
+    }
+
+    /// The faults that strike a request. Each of its steps is counted by each rule; of
+    /// faults that decide what becomes of the request the first one wins.
+    pub(super) fn decide(&mut self, now: Time, node: NodeId, request: &Request) -> Vec<Strike> {
+        let mut strikes: Vec<Strike> = Vec::new();
+        for (name, key, writes) in request.steps() {
+            let step = StepView { server: Server::Cache, name, writes, commits: false };
+            for rule in &mut self.rules {
+                let matches = rule.fault.on.as_ref().is_some_and(|on| on.matches(&step));
+                if !matches || !rule.admits(now, node) {
+                    continue;
+                }
+                rule.matched += 1;
+                let decides = rule.fault.what.strikes_steps();
+                let decided = strikes.iter().any(|strike| strike.what.strikes_steps());
+                if !(decides && decided) && rule.draw(self.seed) {
+                    rule.struck += 1;
+                    strikes.push(rule.strike(key.cloned()));
+                }
+            }
+        }
+        strikes
+    }
+
+    pub(super) fn seed(&self) -> Seed {
+        self.seed
+    }
+}
+
+impl Rule {
+    fn age(&self, now: Time) -> Time {
+        Time(now.0.saturating_sub(self.since.0))
+    }
+
+    fn admits(&self, now: Time, node: NodeId) -> bool {
+        let nodes = self.fault.nodes.as_ref();
+        self.fault.in_window(self.age(now)) && nodes.is_none_or(|nodes| nodes.contains(&node.0))
+    }
+
+    /// Whether this match, which has been counted, is struck.
+    fn draw(&self, seed: Seed) -> bool {
+        self.fault.nth.is_none_or(|nth| nth == self.matched)
+            && self.fault.budget.is_none_or(|budget| self.struck < budget)
+            && self.fault.chance().strikes(seed.draw(Purpose::Fault, self.id, self.matched))
+    }
+
+    fn strike(&self, key: Option<Key>) -> Strike {
+        Strike {
+            rule: self.id,
+            what: self.fault.what,
+            moment: self.fault.moment,
+            delay: self.fault.delay.unwrap_or_default(),
+            by_seconds: self.fault.by_seconds.unwrap_or(0),
+            key,
+        }
+    }
+}
