@@ -51,12 +51,11 @@ impl Line<'_> {
         }
     }
 
-    /// The body that follows a line: `Err` when it is incomplete, `None` when it does not
-    /// end where it was said to.
-    #[expect(clippy::result_large_err, reason = "both sides are what the parser returns")]
-    pub(super) fn body(&self, length: usize) -> Result<Option<Bytes>, Parsed> {
+    /// The body that follows a line, `None` when it does not end where it was said to; or
+    /// how many bytes line and body have, when they are not all there.
+    pub(super) fn body(&self, length: usize) -> Result<Option<Bytes>, usize> {
         let Some(body) = self.after.get(..length + 2) else {
-            return Err(Parsed::Incomplete(Some(self.used + length + 2)));
+            return Err(self.used + length + 2);
         };
         let whole = body.ends_with(b"\r\n");
         Ok(whole.then(|| Bytes::copy_from_slice(&body[..length])))
@@ -196,7 +195,7 @@ fn store(verb: Verb, tokens: &Tokens<'_>, at: Line<'_>) -> Parsed {
         return at.done(Action::RunAndSwallow(request, length as u64 + 2));
     }
     let value = match at.body(length) {
-        Err(incomplete) => return incomplete,
+        Err(total) => return Parsed::Incomplete(Some(total)),
         Ok(value) => value,
     };
     let whole = Line { used: at.used + length + 2, after: &[] };

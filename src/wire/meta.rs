@@ -249,7 +249,7 @@ fn set(tokens: &Tokens<'_>, at: Line<'_>) -> Parsed {
         return at.done(Action::RunAndSwallow(request, length as u64 + 2));
     }
     let value = match at.body(length) {
-        Err(incomplete) => return incomplete,
+        Err(total) => return Parsed::Incomplete(Some(total)),
         Ok(value) => value,
     };
     let whole = Line { used: at.used + length + 2, after: &[] };

@@ -8,8 +8,8 @@
 //! reads the other direction, what a server says.
 //!
 //! What the real server says to malformed input is said here too, byte by byte, and the
-//! stream stays in step, or falls out of step, exactly as there. `tests/memcached_differential/` holds
-//! it to the real server; `exempt.rs` there lists what differs.
+//! stream stays in step, or falls out of step, exactly as there. It is held to the real
+//! server by `tests/memcached_differential/`, where `exempt.rs` lists what differs.
 
 mod binary;
 mod binary_reply;

@@ -8,6 +8,8 @@ use staleproof::seed::{Purpose, Seed, below};
 use staleproof::step::Key;
 use staleproof::time::Time;
 
+use crate::malformed::LINES;
+
 /// Connections 0 and 1 speak text, this one binary.
 pub const BINARY: usize = 2;
 pub const CONNECTIONS: usize = 3;
@@ -154,6 +156,7 @@ pub struct Generator {
     expiries: &'static [i64],
     delays: &'static [i64],
     large: bool,
+    marked: u64,
 }
 
 impl Generator {
@@ -180,6 +183,7 @@ impl Generator {
             ],
             delays: &[0, -1, 1_000],
             large: true,
+            marked: 0,
         }
     }
 
@@ -190,6 +194,7 @@ impl Generator {
             expiries: &[0, 1, 2, 3, 4, 10, 100, -1],
             delays: &[0, 1, 2, 3, 4, 50, 100],
             large: false,
+            marked: 0,
         }
     }
 
@@ -376,12 +381,15 @@ impl Generator {
     }
 
     fn meta(&mut self) -> (String, Vec<Piece>) {
-        let key = self.key();
+        // Often the one that was last marked stale, so that several see it so.
+        let key = if self.one_in(3) { self.marked } else { self.key() };
         let (shown, base64) = self.meta_key(key);
         match self.below(20) {
             0..7 => {
                 let mut pieces = vec![Self::text("mg "), shown, Self::text(base64)];
-                pieces.extend(self.flags(key, b"vktcsfhlOquNRT"));
+                let value = if self.one_in(2) { " v" } else { "" };
+                pieces.push(Self::text(value));
+                pieces.extend(self.flags(key, b"ktcsfhlOquNRT"));
                 if self.one_in(4) {
                     let twice = pieces.clone();
                     pieces.push(Self::text("\r\n"));
@@ -393,8 +401,9 @@ impl Generator {
             7..12 => self.meta_set(key, shown, base64),
             12..15 => {
                 let mut pieces = vec![Self::text("md "), shown, Self::text(base64)];
-                let stale = if self.one_in(3) { " I" } else { "" };
+                let stale = if !self.one_in(3) { " I" } else { "" };
                 pieces.push(Self::text(stale));
+                self.marked = key;
                 let letters: &[u8] = if stale.is_empty() { b"qOkICT" } else { b"qOkT" };
                 pieces.extend(self.flags(key, letters));
                 pieces.push(Self::text("\r\n"));
@@ -456,95 +465,7 @@ impl Generator {
     fn malformed(&mut self) -> (String, Vec<Piece>) {
         let key = self.key();
         let long = "k".repeat(251);
-        let lines = [
-            "set {k} -1 0 1\r\nx\r\n",
-            "set {k} x 0 1\r\nx\r\n",
-            "set {k} 0 x 1\r\nx\r\n",
-            "set {k} 0 0 x\r\nx\r\n",
-            "set {k} 0 0 -1\r\nx\r\n",
-            "set {k} 0 0 2147483647\r\nx\r\n",
-            "set {l} 0 0 1\r\nflush_all\r\n",
-            "set {k} 0 0 1 noreply extra\r\n",
-            "set {k} 0 0\r\n",
-            "set {k} 0 0 3 noreply\r\nxy\r\n\r\n",
-            "set {k} x 0 1 noreply\r\nx\r\n",
-            "cas {k} 0 0 1\r\nx\r\n",
-            "cas {k} 0 0 1 x\r\nx\r\n",
-            "touch {k} x\r\n",
-            "touch {k} noreply\r\n",
-            "touch {k}\r\n",
-            "gat x {k}\r\n",
-            "gat 0\r\n",
-            "gat\r\n",
-            "get\r\n",
-            "get {l}\r\n",
-            "incr {k} x\r\n",
-            "incr {k} -1\r\n",
-            "incr {k} 18446744073709551616\r\n",
-            "incr {k}\r\n",
-            "delete {k} 5\r\n",
-            "delete {k} 0 0\r\n",
-            "delete {k} x noreply\r\n",
-            "delete {l}\r\n",
-            "flush_all x\r\n",
-            "flush_all 1 2 3\r\n",
-            "verbosity\r\n",
-            "verbosity x\r\n",
-            "GET {k}\r\n",
-            "\r\n",
-            "\n",
-            "x\r\n",
-            "nonsense {k}\r\n",
-            " get {k} \r\n",
-            " get {k} \r\n",
-            "get {k}\n",
-            "get {k}\0tail\r\n",
-            "mg\r\n",
-            "mg {l} v\r\n",
-            "mg {k} v v\r\n",
-            "mg {k} E1\r\n",
-            "mg {k} Tx\r\n",
-            "mg {k} N\r\n",
-            "mg {k} u v O12345678901234567890123456789012\r\n",
-            "mg {k} s t c f h l v k q u O1 P1 L1 I F1 D1 J1 C1 MI\r\n",
-            "mg {k} s t c f h l v k q u O1 P1 L1 I F1 D1 J1 C1 MI b R1 T1\r\n",
-            "mg !!!! b v\r\n",
-            "mg YWI b v\r\n",
-            "ms {k}\r\n",
-            "ms {k} x\r\n",
-            "ms {k} S1\r\nx\r\n",
-            "ms {k} -1\r\n",
-            "ms {l} 1\r\nx\r\n",
-            "ms {k} 1 Tx\r\nx\r\n",
-            "ms {k} 1 Fx\r\nx\r\n",
-            "ms {k} 1 MX\r\nx\r\n",
-            "ms {k} 1 MXX\r\nx\r\n",
-            "ms {k} 1 Z\r\nx\r\n",
-            "ms {k} 1 c c\r\nx\r\n",
-            "ms {k} 1 O12345678901234567890123456789012\r\nx\r\n",
-            "md\r\n",
-            "md {k} Z\r\n",
-            "md {k} Cx\r\n",
-            "md {k} q q\r\n",
-            "md {k} O12345678901234567890123456789012\r\n",
-            "ma\r\n",
-            "ma {k} MX\r\n",
-            "ma {k} Dx\r\n",
-            "ma {k} Jx\r\n",
-            "ma {l}\r\n",
-            "me\r\n",
-            "me {l}\r\n",
-            "mx {k}\r\n",
-            "cache_memlimit x\r\n",
-            "cache_memlimit 1\r\n",
-            "shutdown\r\n",
-            "stats nonsense\r\n",
-            "quit\r\n",
-            "GET / HTTP/1.1\r\n",
-            "POST / HTTP/1.1\r\n",
-            "{2}",
-        ];
-        let line = self.pick(&lines);
+        let line = self.pick(LINES);
         let mut pieces = Vec::new();
         let mut rest = line;
         while let Some(open) = rest.find('{') {
@@ -595,7 +516,9 @@ impl Generator {
             }
             13 | 14 => {
                 let (name, loud) = self.pick(&[("append", 0x0e), ("prepend", 0x0f)]);
-                let value = self.value();
+                let too_large = (Piece::Repeat(b'x', 1_048_576), 1_048_576);
+                let large = self.large && self.one_in(8);
+                let value = if large { too_large } else { self.value() };
                 (name, pick(loud, loud + 0x0b), Parts { value, cas, ..Parts::default() })
             }
             15 | 16 => ("delete", pick(0x04, 0x14), Parts { cas, ..Parts::default() }),

@@ -9,6 +9,7 @@
 
 mod exempt;
 mod generate;
+mod malformed;
 mod pair;
 mod quirks;
 mod server;

@@ -57,8 +57,11 @@ fn model_and_memcached_age_alike() {
             let by = [0, 0, 0, 0, 1, 2, 9, 99][by as usize];
             if preload.is_some() && by > 0 {
                 one.offset += by;
+                // In one go: a server that found the file empty would live in the past.
+                let new = directory.path().join("new");
                 let text = format!("+{}\n", one.offset);
-                std::fs::write(file(number), text).expect("the directory can be written");
+                std::fs::write(&new, text).expect("the directory can be written");
+                std::fs::rename(&new, file(number)).expect("the file can be replaced");
             }
         }
         for (one, before) in aging.iter_mut().zip(before) {

@@ -47,7 +47,7 @@ impl Node {
     /// which belongs to the state of the run.
     pub fn fingerprint(&self, now: Time, names: &mut CasNames, into: &mut impl Hasher) {
         let tick = self.tick(now);
-        let mut entries: Vec<(usize, &Entry)> = self.items.from_oldest().enumerate().collect();
+        let mut entries: Vec<(usize, &Entry)> = self.items.oldest_first().enumerate().collect();
         entries.retain(|(_, entry)| entry.expires == NEVER || entry.expires > tick);
         entries.sort_unstable_by(|(_, a), (_, b)| a.key.cmp(&b.key));
         entries.len().hash(into);

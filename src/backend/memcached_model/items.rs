@@ -70,8 +70,7 @@ impl Items {
     }
 
     /// The items from the oldest to the newest in the LRU.
-    #[expect(clippy::wrong_self_convention, reason = "it names the end where it begins")]
-    pub(super) fn from_oldest(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn oldest_first(&self) -> impl Iterator<Item = &Entry> {
         let next = |place: u32| (place != NIL).then(|| self.entry(place));
         std::iter::successors(next(self.oldest), move |entry| next(entry.newer))
     }

@@ -196,7 +196,7 @@ impl Node {
     /// The live items, from the one that would be evicted first.
     pub fn entries(&self, now: Time) -> impl Iterator<Item = &Entry> {
         let tick = self.tick(now);
-        self.items.from_oldest().filter(move |entry| self.is_live(entry, tick))
+        self.items.oldest_first().filter(move |entry| self.is_live(entry, tick))
     }
 
     /// What remains of an item's life.
