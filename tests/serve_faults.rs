@@ -293,3 +293,24 @@ fn a_thousand_connections_are_served() {
         assert_eq!(ask(stream, GET), "END\r\n");
     }
 }
+
+#[test]
+fn a_multi_get_of_large_values_is_answered_in_full() {
+    let server = serve(&[]);
+    let mut stream = server.connect();
+    let value = "v".repeat(200_000);
+    assert_eq!(
+        ask(&mut stream, format!("set a 0 0 200000\r\n{value}\r\n").as_bytes()),
+        "STORED\r\n"
+    );
+    let keys = " a".repeat(100);
+    stream.write_all(format!("get{keys}\r\nversion\r\n").as_bytes()).unwrap();
+    let mut reply = Vec::new();
+    let mut buffer = vec![0; 1 << 20];
+    while !reply.ends_with(b"1.6.18\r\n") {
+        let count = stream.read(&mut buffer).unwrap();
+        reply.extend_from_slice(&buffer[..count]);
+    }
+    let item = "VALUE a 0 200000\r\n".len() + 200_002;
+    assert_eq!(reply.len(), 100 * item + "END\r\nVERSION 1.6.18\r\n".len());
+}

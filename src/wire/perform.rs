@@ -9,18 +9,37 @@ use crate::time::Time;
 
 /// Executes a request and appends what the server answers, which may be nothing.
 pub fn perform(node: &mut Node, now: Time, origin: Origin, request: &Request, out: &mut Vec<u8>) {
+    perform_from(node, now, origin, request, (0, usize::MAX), out);
+}
+
+/// Like [`perform`], but stops within a multi-get when the replies exceed a limit, so that
+/// nobody can have all values of a node copied for one request. Gives the number of the key
+/// to go on with.
+pub(super) fn perform_from(
+    node: &mut Node,
+    now: Time,
+    origin: Origin,
+    request: &Request,
+    (first, limit): (usize, usize),
+    out: &mut Vec<u8>,
+) -> Option<usize> {
     match &request.work {
         Work::One(command, extras) => {
             let reply = node.execute_with(now, origin, command, *extras, &mut Footprint::off());
             write(node, now, request, command, &reply, out);
         }
         Work::Many { keys, touch, too_long } => {
-            let from = out.len();
-            for key in keys {
+            for (number, key) in keys.iter().enumerate().skip(first) {
+                if out.len() > limit {
+                    return Some(number);
+                }
+                let before = out.len();
                 fetch(node, now, origin, (key, *touch), &request.framing, out);
+                if *too_long {
+                    out.truncate(before);
+                }
             }
             if *too_long {
-                out.truncate(from);
                 render::line(out, render::refusal(CacheRefusal::BadCommandLine));
             } else {
                 render::line(out, "END");
@@ -41,6 +60,7 @@ pub fn perform(node: &mut Node, now: Time, origin: Origin, request: &Request, ou
             }
         }
     }
+    None
 }
 
 /// One key of a multi-get: a step of its own.

@@ -7,7 +7,7 @@ use super::{binary, classic};
 const LINE_BYTES_MAX: usize = 2048;
 /// A multi-get without an end closes the connection beyond this. The real server has no
 /// such limit; a server must not be filled by one peer.
-const MULTI_GET_BYTES_MAX: usize = 8 << 20;
+const MULTI_GET_BYTES_MAX: usize = 1 << 20;
 
 /// What the bytes so far amount to.
 #[derive(Debug, PartialEq)]

@@ -21,7 +21,7 @@ use crate::fault::{Moment, What};
 use crate::operation::{ClientId, OpId};
 use crate::step::StepId;
 use crate::time::Time;
-use crate::wire::perform::fail;
+use crate::wire::perform::{fail, perform_from};
 use crate::wire::{Action, Parsed, Request, Session, perform};
 
 /// What is read at once.
@@ -76,16 +76,17 @@ fn admit(shared: &Arc<Shared>, node: usize, stream: Accepted, stop: &watch::Rece
     if armed && shared.rules().unreachable(now, node_id(node)).is_some() {
         return;
     }
+    let number = shared.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
     let (shared, stop) = (shared.clone(), stop.clone());
     match stream {
-        Accepted::Tcp(stream) => tokio::spawn(live(shared, node, stream, stop)),
-        Accepted::Unix(stream) => tokio::spawn(live(shared, node, stream, stop)),
+        Accepted::Tcp(stream) => tokio::spawn(live(shared, (node, number), stream, stop)),
+        Accepted::Unix(stream) => tokio::spawn(live(shared, (node, number), stream, stop)),
     };
 }
 
 async fn live(
     shared: Arc<Shared>,
-    node: usize,
+    (node, number): (usize, u32),
     mut stream: impl Stream,
     stop: watch::Receiver<bool>,
 ) {
@@ -94,7 +95,6 @@ async fn live(
         let _ = stream.write_all(TOO_MANY).await;
         return;
     }
-    let number = shared.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
     let life = shared.nodes[node].life.subscribe();
     let mut connection = Connection {
         shared: shared.clone(),
@@ -104,6 +104,7 @@ async fn live(
         session: Session::new(),
         out: Vec::new(),
         silent: false,
+        unfinished: None,
         late: Vec::new(),
     };
     // How a connection ends is nobody's concern but its own.
@@ -124,6 +125,8 @@ struct Connection {
     out: Vec<u8>,
     /// A fault has taken a reply: nothing more is answered.
     silent: bool,
+    /// A multi-get whose replies are too many at once, and the key to go on with.
+    unfinished: Option<(Request, Origin, usize)>,
     /// Requests that take effect after the peer gave up.
     late: Vec<(Strike, Request, Origin)>,
 }
@@ -174,6 +177,12 @@ impl Connection {
     /// is more to work off.
     fn work(&mut self, input: &mut BytesMut) -> (Next, bool) {
         let now = self.shared.clock.now();
+        if let Some((request, origin, first)) = self.unfinished.take() {
+            self.execute(now, request, origin, first);
+            if self.unfinished.is_some() {
+                return (Next::Continue, true);
+            }
+        }
         let mut used = 0;
         let mut next = Next::Continue;
         let mut more = false;
@@ -203,7 +212,7 @@ impl Connection {
                 // The session does its own swallowing.
                 _ => Next::Continue,
             };
-            more = self.out.len() >= REPLY_BYTES;
+            more = self.out.len() >= REPLY_BYTES || self.unfinished.is_some();
             if more {
                 break;
             }
@@ -227,15 +236,18 @@ impl Connection {
             return self.run_with_faults(now, request, origin);
         }
         self.tell(&request, origin, None);
-        self.execute(now, &request, origin);
+        self.execute(now, request, origin, 0);
         Next::Continue
     }
 
-    fn execute(&mut self, now: Time, request: &Request, origin: Origin) {
+    /// Executes a request, a multi-get from the `first` key on.
+    fn execute(&mut self, now: Time, request: Request, origin: Origin, first: usize) {
         let before = self.out.len();
         let mut node = self.shared.nodes[self.node].lock();
-        perform(&mut node, now, origin, request, &mut self.out);
+        let part = (first, REPLY_BYTES);
+        let rest = perform_from(&mut node, now, origin, &request, part, &mut self.out);
         drop(node);
+        self.unfinished = rest.map(|first| (request, origin, first));
         if self.silent {
             self.out.truncate(before);
         }
@@ -257,7 +269,7 @@ impl Connection {
         let decisive = strikes.iter().find(|strike| strike.what.strikes_steps());
         let next = match decisive.map(|strike| strike.what) {
             None => {
-                self.execute(now, &request, origin);
+                self.execute(now, request, origin, 0);
                 Next::Continue
             }
             Some(What::Refuse) => Next::Close,
@@ -279,7 +291,7 @@ impl Connection {
             // The only other fault of a step that a server takes is the lost reply.
             Some(_) => {
                 self.silent = true;
-                self.execute(now, &request, origin);
+                self.execute(now, request, origin, 0);
                 Next::Continue
             }
         };

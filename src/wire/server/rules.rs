@@ -2,6 +2,19 @@
 //!
 //! A server knows steps, connections and time, not operations, transactions or the clients
 //! of an application. Rules that need those are refused rather than ignored.
+//!
+//! How a struck request looks to its peer:
+//! - `refuse`: the connection is closed, nothing was executed;
+//! - `lose-request`, `lose-reply`: silence, from here on, on this connection; a lost reply's
+//!   request, and what follows it, is executed;
+//! - `deliver-late`: silence; executed `delay` after the peer has closed the connection;
+//! - `fail`: `SERVER_ERROR fault injected`, or status 0x85 in binary;
+//! - `unreachable`: connections are closed, new ones at once.
+//!
+//! `restart-node`, `flush-node`, `evict` and `jump-clock` happen at their time, or before or
+//! after a step (`evict` takes the step's key). Times and windows count from when the rule
+//! was armed. `version`, `stats` and other round trips without a meaning for the cache are
+//! neither struck nor counted.
 
 use std::time::Duration;
 
