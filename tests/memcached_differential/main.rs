@@ -56,6 +56,23 @@ fn model_and_memcached_answer_alike() {
     assert!(done < REQUESTS || rare.is_empty(), "seen less than {SEEN_MIN} times: {rare:?}");
 }
 
+#[test]
+fn a_planted_difference_is_found_and_shrunk() {
+    let Some(server) = Server::start(&[]) else { return };
+    let mut pair = Pair::new(&server);
+    pair.planted = true;
+    let mut generator = Generator::new(Seed(1));
+    for _ in 0..1_000 {
+        let sequence: Vec<Request> = (0..SEQUENCE).map(|_| generator.request()).collect();
+        if let Err(difference) = pair.run(&sequence, None) {
+            let (smallest, difference) = shrink(&mut pair, sequence, difference);
+            assert!(smallest.len() <= 3, "{}", show(&smallest, &difference));
+            return;
+        }
+    }
+    panic!("the planted difference was not found");
+}
+
 /// Leaves out requests, many at first, as long as there is a difference.
 fn shrink(
     pair: &mut Pair<'_>,

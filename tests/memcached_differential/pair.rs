@@ -34,6 +34,8 @@ pub struct Pair<'a> {
     pub node: Node,
     pub now: Time,
     run: u64,
+    /// The model is told `append` where the real server is told `prepend`.
+    pub planted: bool,
     /// Connections that may not yet have let go of the items that they have sent.
     unsettled: [bool; CONNECTIONS],
 }
@@ -47,6 +49,7 @@ impl<'a> Pair<'a> {
             node: Node::new(NodeId(0), Limits::default(), 0),
             now: Time::ZERO,
             run: 0,
+            planted: false,
             unsettled: [false; CONNECTIONS],
         }
     }
@@ -117,7 +120,11 @@ impl<'a> Pair<'a> {
             (0..CONNECTIONS).filter(|other| *other != on).for_each(|other| self.settle(other));
         }
         self.unsettled[on] = true;
-        let (model, closed) = self.model(on, &bytes);
+        let told = match self.planted && request.name == "prepend" {
+            true => [b"append ", &bytes[b"prepend".len()..]].concat(),
+            false => bytes.clone(),
+        };
+        let (model, closed) = self.model(on, &told);
         let as_text = on == BINARY && !self.sessions[on].is_binary();
         let real = self.real(on, &bytes, model.len(), closed);
         if closed {
