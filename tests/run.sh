@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
-# All tests, on a bare machine: installs memcached when it is missing.
+# All tests, on a bare machine: installs memcached and the tools of its tests when missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if ! command -v memcached > /dev/null; then
-    echo "installing memcached"
+missing=""
+command -v memcached > /dev/null || missing="$missing memcached"
+command -v memccapable > /dev/null || missing="$missing libmemcached-tools"
+command -v faketime > /dev/null || missing="$missing faketime"
+if [ -n "$missing" ]; then
+    echo "installing$missing"
     sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
     $sudo apt-get update -qq
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq memcached > /dev/null
+    # shellcheck disable=SC2086
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing > /dev/null
 fi
 export STALEPROOF_REQUIRE_SERVERS=1
 cargo test --all-targets
