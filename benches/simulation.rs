@@ -15,7 +15,7 @@ use staleproof::backend::sqlite::Sqlite;
 use staleproof::entity::Product;
 use staleproof::pattern::Registry;
 use staleproof::plan::Plan;
-use staleproof::run::metrics;
+use staleproof::run::{memory, metrics};
 use staleproof::scenario::{Known, Record, Scenario, parse};
 use staleproof::schedule::{Setup, simulate};
 use staleproof::seed::Seed;
@@ -52,6 +52,8 @@ fn run(scenario: &Scenario, plan: &Plan, registry: &Registry, database: &mut dyn
 }
 
 fn simulation(criterion: &mut Criterion) {
+    // As `staleproof run` does.
+    memory::keep_freed();
     let registry = Registry::built_in();
     let mut group = criterion.benchmark_group("simulation");
     group.throughput(Throughput::Elements(OPERATIONS)).sample_size(10);

@@ -1,6 +1,7 @@
 //! Operations: what a client asks of the application, and what became of it.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,12 @@ impl ClientId {
     /// The background work (flusher, relay, ...) of a process.
     pub fn background(process: ProcessId) -> ClientId {
         ClientId(ClientId::BACKGROUND + process.0)
+    }
+
+    /// The process whose background work this is.
+    pub fn process_of_background(self) -> Option<ProcessId> {
+        let background = !self.is_ordinary() && self != ClientId::BYPASS;
+        background.then(|| ProcessId(self.0 - ClientId::BACKGROUND))
     }
 
     /// Whether this is an ordinary client, neither bypass nor background work.
@@ -84,6 +91,39 @@ impl fmt::Display for OpId {
             OpId::INITIAL => f.write_str("initial"),
             OpId::NONE => f.write_str("none"),
             id => write!(f, "{}#{}", id.client(), id.number()),
+        }
+    }
+}
+
+impl FromStr for ClientId {
+    type Err = String;
+
+    /// The inverse of display.
+    fn from_str(text: &str) -> Result<ClientId, String> {
+        let wrong = || format!("`{text}` is not a client, as in `c0`, `background0` or `bypass`");
+        let number = |digits: &str| digits.parse::<u32>().map_err(|_| wrong());
+        match (text.strip_prefix("background"), text.strip_prefix('c')) {
+            _ if text == "bypass" => Ok(ClientId::BYPASS),
+            (Some(digits), _) => Ok(ClientId::background(ProcessId(number(digits)?))),
+            (_, Some(digits)) => Ok(ClientId(number(digits)?)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl FromStr for OpId {
+    type Err = String;
+
+    /// The inverse of display.
+    fn from_str(text: &str) -> Result<OpId, String> {
+        let wrong = || format!("`{text}` is not an operation, as in `c0#1`");
+        match text {
+            "initial" => Ok(OpId::INITIAL),
+            "none" => Ok(OpId::NONE),
+            _ => {
+                let (client, number) = text.split_once('#').ok_or_else(wrong)?;
+                Ok(OpId::new(client.parse()?, number.parse().map_err(|_| wrong())?))
+            }
         }
     }
 }

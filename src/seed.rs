@@ -42,6 +42,12 @@ pub enum Purpose {
     ClockPhase,
     /// The priorities of a priority-based scheduler.
     Priority,
+    /// What a walk chooses next.
+    Walk,
+    /// When faults strike in a walk, and which.
+    Strike,
+    /// Which kinds of faults a walk goes without.
+    Swarm,
 }
 
 /// The increment of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number

@@ -21,10 +21,18 @@ impl Time {
     pub const ZERO: Time = Time(0);
     /// Later than everything: the end of an operation that never returned.
     pub const NEVER: Time = Time(u64::MAX);
+    /// At some time that the virtual clock cannot tell, as with a real server's expiry.
+    pub const UNTOLD: Time = Time(u64::MAX - 1);
 
     /// Nanoseconds since the start of the run.
     pub fn nanos(self) -> u64 {
         self.0
+    }
+
+    /// So many nanoseconds later, at most [`Time::NEVER`].
+    #[inline]
+    pub fn plus_nanos(self, nanos: u64) -> Time {
+        Time(self.0.saturating_add(nanos))
     }
 
     /// The time that passed since `earlier`, zero when `earlier` is later.
@@ -109,8 +117,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if !well_formed || fraction.contains('.') || fraction.len() > 9 {
         return Err(expected_duration(text));
     }
-    let whole: u64 = whole.parse().map_err(|_| expected_duration(text))?;
-    let nanos = whole.checked_mul(nanos_per_unit).ok_or_else(|| expected_duration(text))?;
+    let whole: u64 = whole.parse().map_err(|_| too_long(text))?;
+    let nanos = whole.checked_mul(nanos_per_unit).ok_or_else(|| too_long(text))?;
     let mut part = 0;
     if !fraction.is_empty() {
         let digits: u128 = fraction.parse().map_err(|_| expected_duration(text))?;
@@ -118,8 +126,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         part = u64::try_from(digits * u128::from(nanos_per_unit) / scale)
             .expect("a fraction of a unit is smaller than the unit");
     }
-    let nanos = nanos.checked_add(part).ok_or_else(|| expected_duration(text))?;
+    let nanos = nanos.checked_add(part).ok_or_else(|| too_long(text))?;
     Ok(Duration::from_nanos(nanos))
+}
+
+fn too_long(text: &str) -> String {
+    format!("`{text}` is too long: times are counted in nanoseconds, up to `5124095h`")
 }
 
 fn expected_duration(text: &str) -> String {
@@ -143,6 +155,28 @@ pub mod text {
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(from)?;
         super::parse_duration(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A duration that may be missing, as text in a document.
+pub mod optional_text {
+    use std::time::Duration;
+
+    use serde::{Deserializer, Serializer};
+
+    use super::text;
+
+    /// Writes the duration as [`text::serialize`] does.
+    pub fn serialize<S: Serializer>(d: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match d {
+            Some(duration) => text::serialize(duration, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Reads what [`text::deserialize`] does: what is there is a duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        text::deserialize(from).map(Some)
     }
 }
 

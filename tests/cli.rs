@@ -28,12 +28,15 @@ fn run(path: &Path) -> Command {
 const GOOD: &str = "claim = 'x'\npattern = 'cache-aside'\n[expect]\nreads = '> 0'\n";
 
 #[test]
-fn the_article_is_one_table() {
-    staleproof()
-        .args(["run", "scenarios/article"])
-        .assert()
-        .code(0)
-        .stdout(contains("a TTL of 300 s bounds staleness to 300 s").and(contains("broken")));
+fn the_article_is_one_table_and_the_readme_shows_it() {
+    let output = staleproof().args(["run", "scenarios/article"]).assert().code(0);
+    let table = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
+    assert!(lines.len() >= 20 && lines[0].starts_with("claim "), "{table}");
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    for line in lines {
+        assert!(readme.contains(line), "README.md does not show `{line}`");
+    }
 }
 
 #[test]
@@ -44,6 +47,12 @@ fn wrong_files_are_named_with_line_and_remedy() {
         ("claim = 'x'\npatern = 'cache-aside'\n", ":2:1", "did you mean `pattern`?"),
         ("claim = 'x'\npattern = \n", ":2:", ""),
         ("claim = 'x'\npattern = 'no-cache'\nruns = 0\n", ":3:", "at least one run"),
+        ("claim = 'x'\npattern = 'no-cache'\nruns = 1000001\n", ":3:", "at most 1000000 runs"),
+        (
+            "claim = 'x'\npattern = 'no-cache'\n[expect]\nhit_ratio = '>= 2'\n",
+            ":4:",
+            "the most that this can be",
+        ),
         ("claim = 'x'\npattern = 'no-cache'\n[workload]\nclients = 0\n", ":4:", "at least 1"),
         ("claim = 'x'\npattern = 'no-cache'\n[cache]\nttl-seconds = -1\n", ":4:", "negative TTL"),
         (
@@ -80,6 +89,11 @@ fn missing_files_and_empty_folders_are_wrong_input() {
     staleproof().args(["run", "x", "--seed", "many"]).assert().code(2);
     staleproof().args(["run", "x", "--runs", "0"]).assert().code(2);
     staleproof().args(["run", "x", "--cache", "redis://a:1"]).assert().code(2);
+    let last = u64::MAX.to_string();
+    let good = file(&folder, "good.toml", GOOD);
+    run(&good).args(["--seed", &last, "--runs", "1"]).assert().code(0);
+    let beyond = run(&good).args(["--seed", &last, "--runs", "2"]).assert().code(2);
+    beyond.stderr(contains("beyond the last seed"));
     let bytes = folder.path().join("latin1.toml");
     std::fs::write(&bytes, b"claim = '\xe9'").unwrap();
     run(&bytes).assert().code(2).stderr(contains("not UTF-8"));
@@ -93,6 +107,37 @@ fn a_difference_exits_1_and_says_how_to_see_it_again() {
         .assert()
         .code(1)
         .stdout(contains("NOT MET").and(contains("--seed 5 --runs 1")));
+}
+
+#[test]
+fn the_line_that_reproduces_a_failure_can_be_pasted() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "claim = 'x'\npattern = 'read-through'\nruns = 3\n[expect.each]\nstale_reads = 0\n";
+    let output = run(&file(&folder, "it's $HOME.toml", text)).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("reproduce: ")).unwrap();
+    let program = assert_cmd::cargo::cargo_bin("staleproof");
+    let paths = [program.parent().unwrap().to_owned(), "/usr/bin".into(), "/bin".into()];
+    let pasted = std::process::Command::new("sh")
+        .args(["-c", line])
+        .env("PATH", std::env::join_paths(paths).unwrap())
+        .output()
+        .unwrap();
+    let again = String::from_utf8(pasted.stdout).unwrap();
+    assert_eq!(pasted.status.code(), Some(1), "{line}\n{again}");
+    assert!(again.contains("NOT MET") && again.contains(line), "{line}\n{again}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_leaves_no_part_of_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "a.toml", GOOD);
+    let out = folder.path().join("out");
+    // A folder stands where a report should go.
+    std::fs::create_dir_all(out.join("junit.xml")).unwrap();
+    run(&path).arg("--out").arg(&out).assert().code(5).stderr(contains("junit.xml"));
+    let names = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    assert!(names.into_iter().all(|path| path.extension().is_none_or(|e| e != "partial")));
 }
 
 #[test]
@@ -120,8 +165,15 @@ fn results_are_written_one_by_one() {
     let path = file(&folder, "a.toml", GOOD);
     let out = folder.path().join("out");
     run(&path).arg("--out").arg(&out).assert().code(0);
-    let written: Vec<_> = std::fs::read_dir(&out).unwrap().collect();
-    assert_eq!(written.len(), 1);
+    let written = std::fs::read_dir(&out).unwrap();
+    let mut names: Vec<String> =
+        written.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let jsons = names.iter().filter(|name| name.ends_with("a.json")).count();
+    assert_eq!(jsons, 1, "{names:?}");
+    for report in ["junit.xml", "report.html", "report.md"] {
+        assert!(names.iter().any(|name| name == report), "{names:?}");
+    }
     // A file where the folder should be.
     run(&path).arg("--out").arg(&path).assert().code(5).stderr(contains("--out"));
 }
@@ -138,19 +190,46 @@ fn two_processes_print_the_same_bytes() {
 
 #[test]
 fn every_number_of_the_table_is_in_the_json() {
-    let output = staleproof()
-        .args(["run", "scenarios/article/02-read-through-with-writers.toml", "--format", "json"])
-        .output()
-        .unwrap();
-    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let stale = result["metrics"]["stale_reads"].as_f64().unwrap();
-    staleproof()
-        .args(["run", "scenarios/article"])
-        .assert()
-        .stdout(contains(format!("stale_reads {stale}")));
+    let of = |format: &str| {
+        let arguments = ["run", "scenarios/article", "--format", format];
+        staleproof().args(arguments).output().unwrap().stdout
+    };
+    let json = of("json");
+    let results = serde_json::Deserializer::from_slice(&json).into_iter();
+    let results: Vec<serde_json::Value> = results.map(|result| result.unwrap()).collect();
+    let table = String::from_utf8(of("text")).unwrap();
+    let mut numbers = 0;
+    for (result, line) in results.iter().zip(table.lines().skip(1)) {
+        assert!(line.starts_with(result["claim"].as_str().unwrap()), "{line}");
+        let (_, evidence) = line.rsplit_once("  ").unwrap();
+        for (name, printed) in evidence.split(", ").map(|part| part.split_once(' ').unwrap()) {
+            let expectations = result["expectations"].as_array().unwrap().iter();
+            let judged = expectations.filter(|expectation| expectation["metric"] == name);
+            let judged = judged.map(|expectation| &expectation["measured"]);
+            let stands = judged.chain([&result["metrics"][name]]).any(|kept| says(printed, kept));
+            assert!(stands, "{name} {printed}: {line}");
+            numbers += 1;
+        }
+    }
+    assert!(results.len() >= 19 && numbers > 40, "{} lines, {numbers} numbers", results.len());
     let schema = staleproof().args(["schema", "result"]).output().unwrap().stdout;
     let schema: serde_json::Value = serde_json::from_slice(&schema).unwrap();
-    assert!(jsonschema::is_valid(&schema, &result));
+    assert!(results.iter().all(|result| jsonschema::is_valid(&schema, result)));
+}
+
+/// Whether a printed number, perhaps with a unit, is this one to the digits printed.
+fn says(printed: &str, kept: &serde_json::Value) -> bool {
+    let digits = printed.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let scale = match &printed[digits.len()..] {
+        "" | "ns" => 1.0,
+        "us" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        unit => panic!("{unit} in {printed}"),
+    };
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let number: f64 = digits.parse().unwrap();
+    kept.as_f64().is_some_and(|kept| (kept / scale - number).abs() <= 0.1_f64.powi(decimals as i32))
 }
 
 #[test]
@@ -212,7 +291,7 @@ fn a_full_disk_is_no_success() {
 #[test]
 fn an_interruption_keeps_what_is_complete() {
     let folder = tempfile::tempdir().unwrap();
-    let text = GOOD.replace("pattern", "runs = 1000000000\npattern");
+    let text = GOOD.replace("pattern", "runs = 1000000\npattern");
     let path = file(&folder, "a.toml", &text);
     let out = folder.path().join("out");
     let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("staleproof"));
@@ -225,7 +304,8 @@ fn an_interruption_keeps_what_is_complete() {
     let pid = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    let file = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+    let mut files = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.find(|path| path.extension().is_some_and(|e| e == "json")).unwrap();
     let result: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert!(result["runs"].as_u64().unwrap() > 0);
     assert!(result["not_tested"][0].as_str().unwrap().contains("interrupted"));

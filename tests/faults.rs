@@ -102,6 +102,29 @@ fn a_cancelled_operation_stops_where_it_is() {
     assert_eq!(hazard(&run), "crash-between");
 }
 
+/// The clients whose operations ended without any answer.
+fn abandoned(what: &str) -> Vec<String> {
+    let text = format!(
+        "claim = '-'\npattern = 'cache-aside'\n[workload]\nrows = 2\n\
+         [[workload.group]]\nclients = 1\nscript = ['read 0', 'update 0']\n\
+         [[workload.group]]\nclients = 1\nscript = {:?}\n\
+         [[fault]]\ndo = '{what}'\non = 'cache.delete'\n",
+        ["read 1"; 40]
+    );
+    let run = run_once(&text, 1);
+    assert_eq!(run.history.faults.len(), 1);
+    let ops = run.history.ops.iter().filter(|op| op.reported == Reported::Nothing);
+    let mut clients: Vec<String> = ops.map(|op| op.id.client().to_string()).collect();
+    clients.sort();
+    clients
+}
+
+#[test]
+fn a_cancellation_ends_one_operation_and_a_crash_all_of_its_process() {
+    assert_eq!(abandoned("cancel"), ["c0"]);
+    assert_eq!(abandoned("crash"), ["c0", "c1"]);
+}
+
 #[test]
 fn a_crash_takes_memory_and_all_clients_of_the_process_along() {
     let text = "claim = '-'\npattern = 'write-behind'\n[workload]\nrows = 2\ntick-every = '50ms'\n\
@@ -250,4 +273,162 @@ fn retries_send_again_what_got_no_reply() {
     let run = run_once(text, 1);
     assert_eq!(steps_of(&run, "c0#2"), ["db.update", "cache.delete", "cache.delete"]);
     assert_eq!(entry(&run).class, Class::Absent);
+}
+
+/// Wrong reads of a client that reads two rows in turn and misses one reply of the cache.
+fn wrong_reads(on_timeout: &str, fault: &str) -> u64 {
+    let reads: Vec<String> = (0..8).map(|n| format!("read {}", n % 2)).collect();
+    let text = format!(
+        "claim = '-'\npattern = 'cache-aside'\n[cache]\nretries = 1\n{on_timeout}\n\
+         [workload]\nrows = 2\n[[workload.group]]\nclients = 1\nscript = {reads:?}\n\
+         [[fault]]\n{fault}\nnth = 5\n"
+    );
+    let run = run_once(&text, 1);
+    assert_eq!(run.history.faults.len(), 1, "{fault}");
+    let wrong = run.history.ops.iter().filter(|op| op.wrong).count() as u64;
+    assert_eq!(wrong, run.measure.reads.wrong);
+    wrong
+}
+
+#[test]
+fn a_connection_used_again_after_a_timeout_gives_the_next_caller_anothers_row() {
+    for fault in [
+        "do = 'lose-reply'\non = 'cache.get'",
+        "do = 'deliver-late'\non = 'cache.get'\ndelay = '1ms'",
+        "do = 'cancel'\non = 'cache.get'\nmoment = 'after'",
+    ] {
+        // The third read of row 0 misses its reply: all that follow read the one before.
+        assert!(wrong_reads("on-timeout = 'reuse'", fault) >= 3, "{fault}");
+        assert_eq!(wrong_reads("on-timeout = 'close'", fault), 0, "{fault}");
+        assert_eq!(wrong_reads("", fault), 0, "{fault}");
+    }
+}
+
+#[test]
+fn a_reply_of_another_kind_ends_a_connection_out_of_step() {
+    // The reply to a delete is what the next get reads; the client notices, and asks the
+    // database.
+    let text = "claim = '-'\npattern = 'cache-aside'\n[cache]\non-timeout = 'reuse'\n\
+                [workload]\nrows = 2\n[[workload.group]]\nclients = 1\n\
+                script = ['read 0', 'update 0', 'read 0', 'read 1', 'read 0', 'read 1']\n\
+                [[fault]]\ndo = 'lose-reply'\non = 'cache.delete'\n";
+    let run = run_once(text, 1);
+    let lost = run.history.steps.iter().filter(|s| s.error == Some(StepError::ConnectionLost));
+    assert_eq!(lost.count(), 1);
+    assert_eq!(run.measure.reads.wrong, 0);
+    assert_eq!(run.measure.reads.stale, 0);
+}
+
+/// How the deliveries of three clients' sets, one each 10 ms, are struck by a refusal.
+fn refused(condition: &str) -> Vec<(u32, Time, bool)> {
+    let text = format!(
+        "claim = '-'\npattern = 'write-through'\n[workload]\nrows = 3\n\
+         [[workload.group]]\nclients = 3\n\
+         script = ['update 0', 'update 1 after 10ms', 'update 2 after 10ms']\n\
+         [[fault]]\ndo = 'refuse'\non = 'cache.set'\n{condition}\n"
+    );
+    let history = run_once(&text, 1).history;
+    let sets = history.steps.iter().filter(|step| step.kind == StepKind::CacheSet);
+    sets.map(|s| (s.op.client().0, s.sent, s.error == Some(StepError::Refused))).collect()
+}
+
+#[test]
+fn each_condition_of_a_fault_strikes_its_steps_and_no_others() {
+    let ms = |n: u64| Time(n * 1_000_000);
+    for (condition, strikes) in [
+        ("clients = [1]", (|_, client, _| client == 1) as fn(usize, u32, Time) -> bool),
+        ("nth = 4", |place, _, _| place == 3),
+        ("budget = 2", |place, _, _| place < 2),
+        ("from = '8ms'", |_, _, sent| sent >= Time(8_000_000)),
+        ("until = '8ms'", |_, _, sent| sent < Time(8_000_000)),
+        ("from = '8ms'\nuntil = '18ms'", |_, _, sent| {
+            sent >= Time(8_000_000) && sent < Time(18_000_000)
+        }),
+        ("probability = 1.0", |_, _, _| true),
+    ] {
+        let sets = refused(condition);
+        assert_eq!(sets.len(), 9, "{condition}");
+        assert!(sets[0].1 < ms(8) && sets[8].1 > ms(18), "the windows part the sets: {sets:?}");
+        let mut order: Vec<usize> = (0..9).collect();
+        order.sort_by_key(|place| (sets[*place].1, *place));
+        for (place, at) in order.into_iter().enumerate() {
+            let (client, sent, struck) = sets[at];
+            let due = strikes(place, client, sent);
+            assert_eq!(struck, due, "{condition}: set {place} of c{client} at {sent}");
+        }
+    }
+}
+
+#[test]
+fn a_probability_strikes_that_share_of_the_steps() {
+    let share = |probability: &str| {
+        let text = format!(
+            "claim = '-'\npattern = 'write-through'\n[workload]\noperations = 500\n\
+             mix = {{ read = 0, update = 1 }}\n\
+             [[fault]]\ndo = 'refuse'\non = 'cache.set'\nprobability = {probability}\n"
+        );
+        let history = run_once(&text, 1).history;
+        let sets = history.steps.iter().filter(|step| step.kind == StepKind::CacheSet);
+        let (mut all, mut struck) = (0, 0);
+        for set in sets {
+            all += 1;
+            struck += u32::from(set.error == Some(StepError::Refused));
+        }
+        f64::from(struck) / f64::from(all)
+    };
+    assert!((0.22..0.28).contains(&share("0.25")));
+    assert!((0.72..0.78).contains(&share("0.75")));
+    assert_eq!(share("0.0"), 0.0);
+}
+
+#[test]
+fn a_fault_of_one_node_strikes_no_other() {
+    let text = "claim = '-'\npattern = 'cache-aside'\n[workload]\nrows = 40\noperations = 100\n\
+                [cache]\nnodes = 3\n[[fault]]\ndo = 'refuse'\non = 'cache.get'\nnodes = [1]\n";
+    let run = run_once(text, 1);
+    let gets = run.history.steps.iter().filter(|step| step.kind == StepKind::CacheGet);
+    let mut nodes = [0; 3];
+    for get in gets {
+        nodes[usize::from(get.node.0)] += 1;
+        assert_eq!(get.error == Some(StepError::Refused), get.node.0 == 1);
+    }
+    assert!(nodes.iter().all(|gets| *gets > 10), "each node is asked: {nodes:?}");
+}
+
+#[test]
+fn a_fault_narrowed_to_an_operation_strikes_no_other() {
+    let run = run(
+        "cache-aside",
+        &["read 0", "modify 1"],
+        "do = 'refuse'\non = 'cache.get'\nop = 'modify'",
+    );
+    let gets = run.history.steps.iter().filter(|step| step.kind == StepKind::CacheGet);
+    let struck: Vec<bool> = gets.map(|get| get.error == Some(StepError::Refused)).collect();
+    assert_eq!(struck, [false, true]);
+}
+
+#[test]
+fn a_pattern_that_panics_is_a_finding_and_not_the_end_of_the_run() {
+    use staleproof::operation::{Action, Op, Reply};
+    use staleproof::pattern::{Cx, Failure, Registry};
+
+    async fn panicking(cx: &Cx, op: Op) -> Result<Reply, Failure> {
+        match op.action {
+            Action::Read(id) => Ok(Reply::Row(cx.db.select(id).await?)),
+            write => {
+                cx.db.apply(&write).await?;
+                panic!("planted: the pattern panics after its write");
+            }
+        }
+    }
+    let registry = Registry::built_in().pattern("panicking", "-", panicking);
+    let text = "claim = '-'\npattern = 'panicking'\n[workload]\nrows = 1\n\
+                [[workload.group]]\nclients = 2\nscript = ['update 0', 'read 0']\n";
+    let scenario = common::try_scenario(text, &registry).unwrap();
+    let seed = staleproof::seed::Seed(1);
+    let run = staleproof::run::run_once(&scenario, &registry, &common::servers(), seed).unwrap();
+    let reported: Vec<Reported> = run.history.ops.iter().map(|op| op.reported).collect();
+    assert_eq!(reported.iter().filter(|r| **r == Reported::Panic).count(), 2);
+    assert_eq!(reported.iter().filter(|r| **r == Reported::Ok).count(), 2, "clients go on");
+    assert_eq!(run.measure.panics, 2);
 }

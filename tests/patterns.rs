@@ -3,6 +3,10 @@
 mod common;
 
 use common::{result, run_once, steps_of};
+use staleproof::check::audit::Class;
+use staleproof::history::record::{Reported, StepKind};
+use staleproof::run::Run;
+use staleproof::time::Time;
 
 fn script(pattern: &str, ops: &[&str]) -> String {
     format!(
@@ -111,4 +115,139 @@ fn a_cached_base_loses_updates_of_others() {
     let text = "claim = \"-\"\npattern = \"read-through\"\nruns = 3\n[workload]\nrows = 1\n\
                 mix = { read = 0, update = 0, modify = 1 }\n";
     assert!(result(text).metrics["lost_updates"] > Some(0.0));
+}
+
+fn struck(pattern: &str, ops: &[&str], fault: &str) -> Run {
+    let run = run_once(&format!("{}[[fault]]\n{fault}\n", script(pattern, ops)), 1);
+    assert!(!run.history.faults.is_empty(), "the fault never struck: {fault}");
+    run
+}
+
+#[test]
+fn a_read_modify_write_ends_as_the_patterns_writes_do() {
+    let ops = ["read 0", "modify 0", "modify 999"];
+    let miss: &[&str] = &["cache.get", "db.select", "cache.set"];
+    let absent: &[&str] = &["cache.get", "db.select", "db.update"];
+    let expected: [(&str, &[&str], &[&str]); 3] = [
+        ("read-through", &["cache.get", "db.update"], absent),
+        ("write-through", &["cache.get", "db.update", "cache.set"], absent),
+        (
+            "cache-aside",
+            &["cache.get", "db.update", "cache.delete"],
+            &["cache.get", "db.select", "db.update", "cache.delete"],
+        ),
+    ];
+    for (pattern, found, absent) in expected {
+        assert_eq!(steps(pattern, &ops), [miss, found, absent], "{pattern}");
+    }
+    let behind = steps("write-behind", &["read 0", "modify 0"]);
+    assert_eq!(behind[1], ["cache.get", "cache.set", "local"]);
+}
+
+#[test]
+fn every_kind_of_write_invalidates_its_own_row() {
+    let ops = ["update 0", "insert 7", "delete 1"];
+    let writes = ["db.update", "db.insert", "db.delete"];
+    let expected: Vec<Vec<&str>> = writes.map(|write| vec![write, "cache.delete"]).into();
+    assert_eq!(steps("cache-aside", &ops), expected);
+    let run = run_once(&script("cache-aside", &ops), 1);
+    assert_eq!(keys_of(&run, StepKind::CacheDelete), ["product:0", "product:7", "product:1"]);
+    let run = run_once(&script("write-through", &ops), 1);
+    assert_eq!(keys_of(&run, StepKind::CacheSet), ["product:0", "product:7"]);
+    assert_eq!(keys_of(&run, StepKind::CacheDelete), ["product:1"]);
+}
+
+fn keys_of(run: &Run, kind: StepKind) -> Vec<String> {
+    let steps = run.history.steps.iter().filter(|step| step.kind == kind);
+    steps.map(|step| run.history.keys.name(step.key.unwrap()).to_string()).collect()
+}
+
+#[test]
+fn what_is_cached_bears_the_articles_key_and_lives_for_300_seconds() {
+    for (pattern, op) in [
+        ("read-through", "read 1"),
+        ("read-through", "read 1,0"),
+        ("write-through", "update 1"),
+        ("write-through", "modify 1"),
+        ("cache-aside", "read 1"),
+        ("write-behind", "read 1"),
+    ] {
+        let run = run_once(&script(pattern, &[op]), 1);
+        assert_eq!(keys_of(&run, StepKind::CacheSet)[0], "product:1", "{pattern}");
+        for set in run.history.steps.iter().filter(|step| step.kind == StepKind::CacheSet) {
+            // memcached counts in seconds of its own.
+            let lives = set.expires.since(set.executed).as_secs_f64();
+            assert!((298.0..=301.0).contains(&lives), "{pattern} {op}: {lives} s");
+        }
+    }
+}
+
+#[test]
+fn a_dirty_value_never_expires_before_it_is_written() {
+    let run = run_once(&script("write-behind", &["update 0"]), 1);
+    let set = run.history.steps.iter().find(|step| step.kind == StepKind::CacheSet).unwrap();
+    assert_eq!(set.expires, Time::NEVER);
+    let written = run.history.steps.iter().find(|step| step.kind == StepKind::CacheCas).unwrap();
+    assert!(written.expires < Time::NEVER, "a clean value expires like any other");
+    assert_eq!((run.entries[0].class, run.entries[1].class), (Class::Match, Class::Absent));
+}
+
+#[test]
+fn a_cache_that_fails_fails_no_read() {
+    for pattern in ["read-through", "write-through", "cache-aside", "write-behind"] {
+        for fault in ["do = 'refuse'\non = 'cache.get'", "do = 'refuse'\non = 'cache.set'"] {
+            for op in ["read 0", "read 0,1"] {
+                let run = struck(pattern, &[op], fault);
+                assert!(
+                    run.history.ops.iter().all(|op| op.reported == Reported::Ok && op.found),
+                    "{pattern} {op} {fault}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_write_whose_cache_step_fails_after_the_commit_reports_failure() {
+    for (pattern, step) in [("write-through", "cache.set"), ("cache-aside", "cache.delete")] {
+        for op in ["update 0", "modify 0", "insert 7"] {
+            let run = struck(
+                pattern,
+                &[op],
+                &format!("do = 'refuse'\non = '{step}'\nafter = 'db.commit'"),
+            );
+            assert_eq!(run.history.ops[0].reported, Reported::Error, "{pattern} {op}");
+            assert_eq!(run.history.commits.len(), 1, "{pattern} {op}: the row has changed");
+        }
+    }
+}
+
+#[test]
+fn a_failed_database_write_leaves_the_cache_as_it_was() {
+    for pattern in ["read-through", "write-through", "cache-aside"] {
+        for (op, write) in [("update 0", "update"), ("delete 0", "delete"), ("modify 0", "update")]
+        {
+            let fault = format!("do = 'fail'\non = 'db.{write}'");
+            let run = struck(pattern, &["read 0", op], &fault);
+            assert_eq!(run.history.ops[1].reported, Reported::Error, "{pattern} {op}");
+            assert_eq!(run.entries[0].class, Class::Match, "{pattern} {op}");
+        }
+    }
+}
+
+#[test]
+fn a_flusher_tries_again_what_the_database_refused() {
+    // Faults end with the load: the second operation keeps them armed while the flusher works.
+    let ops = ["update 0", "read 1 after 500ms"];
+    let run = struck("write-behind", &ops, "do = 'fail'\non = 'db.update'\nnth = 1");
+    assert_eq!(run.history.commits.len(), 1);
+    assert_eq!((run.measure.lost_writes, run.entries[0].class), (0, Class::Match));
+}
+
+#[test]
+fn a_deletion_waits_in_the_queue_too() {
+    let run = run_once(&script("write-behind", &["read 0", "delete 0"]), 1);
+    assert_eq!(steps_of(&run, "c0#2"), ["cache.delete", "local"]);
+    assert!(run.history.commits.iter().any(|commit| commit.absent));
+    assert_eq!(run.entries[0].class, Class::Absent);
 }

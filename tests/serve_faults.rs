@@ -278,6 +278,23 @@ fn a_unix_socket_is_served_and_removed() {
 }
 
 #[test]
+fn the_socket_of_a_killed_server_is_taken_over_and_that_of_a_living_one_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let address = format!("unix:{}", path.display());
+    let mut killed = serve(&["--listen", &address]);
+    killed.child.kill().unwrap();
+    killed.child.wait().unwrap();
+    assert!(path.exists());
+    let _living = serve(&["--listen", &address]);
+    let second = command().args(["--listen", &address]).output().unwrap();
+    assert_eq!(second.status.code(), Some(5));
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    stream.write_all(b"version\r\n").unwrap();
+    assert_eq!(stream.read(&mut [0; 64]).unwrap(), b"VERSION 1.6.18\r\n".len());
+}
+
+#[test]
 fn connections_beyond_the_limit_are_turned_away() {
     let server = serve(&["--connections", "2"]);
     let mut streams = [server.connect(), server.connect()];
@@ -286,12 +303,66 @@ fn connections_beyond_the_limit_are_turned_away() {
 }
 
 #[test]
-fn a_thousand_connections_are_served() {
+fn thousands_of_connections_are_served() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // Started with the limit of a usual shell, which the server raises by itself.
+    let limit = getrlimit(Resource::Nofile);
+    let small = limit.maximum.map_or(1024, |maximum| maximum.min(1024));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(small), ..limit }).unwrap();
     let server = serve(&[]);
-    let mut streams: Vec<TcpStream> = (0..1000).map(|_| server.connect()).collect();
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let count = limit.maximum.map_or(3_000, |maximum| maximum.saturating_sub(200).min(3_000));
+    let mut streams: Vec<TcpStream> = (0..count).map(|_| server.connect()).collect();
     for stream in &mut streams {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         assert_eq!(ask(stream, GET), "END\r\n");
     }
+    assert!(count == 3_000, "only {count} connections could be tried: raise `ulimit -Hn`");
+}
+
+/// Resident memory in kilobytes, where the system tells.
+fn resident(server: &Serve) -> Option<u64> {
+    let path = format!("/proc/{}/status", server.child.id());
+    let status = std::fs::read_to_string(path).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+#[test]
+fn a_peer_that_does_not_read_fills_no_memory_and_holds_nothing_up() {
+    let mut server = serve(&[]);
+    let mut stream = server.connect();
+    let value = "v".repeat(500_000);
+    let set = format!("set a 0 0 500000\r\n{value}\r\n");
+    assert_eq!(ask(&mut stream, set.as_bytes()), "STORED\r\n");
+    let before = resident(&server);
+    let mut deaf = server.connect();
+    deaf.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let gets = "get a\r\n".repeat(2_000);
+    // 1 GB of replies and more: until the server reads no more of its requests.
+    let mut sent = 0;
+    while sent < 1 << 24 {
+        match deaf.write(gets.as_bytes()) {
+            Ok(count) => sent += count,
+            Err(_) => break,
+        }
+    }
+    assert!((1 << 14..1 << 24).contains(&sent), "the server went on reading: {sent}");
+    if let (Some(before), Some(after)) = (before, resident(&server)) {
+        assert!(after < before + 16_384, "from {before} kB to {after} kB");
+    }
+    assert_eq!(ask(&mut stream, b"get b\r\n"), "END\r\n", "others are served");
+    let pid = server.child.id().to_string();
+    Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let code = loop {
+        match server.child.try_wait().unwrap() {
+            Some(status) => break status.code(),
+            None => assert!(std::time::Instant::now() < deadline, "it does not end"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(code, Some(0));
 }
 
 #[test]

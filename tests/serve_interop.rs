@@ -1,5 +1,6 @@
 //! Clients that know nothing of us against `staleproof serve`: the `memcache` crate, and
-//! where they are installed memccapable, pymemcache (Python) and memjs (Node).
+//! where they are installed memccapable, pymemcache and python-memcached (Python), memjs and
+//! memcached (Node).
 //!
 //! Nothing is installed here; `tests/interop.sh` does that. With
 //! `STALEPROOF_REQUIRE_CLIENTS=1` an absent client is a failure rather than a skip.
@@ -155,4 +156,71 @@ fn memjs_works() {
     let port = server.port.to_string();
     let test = ["node", "-e", NODE, "--", &port];
     run("memjs", &["node", "-e", "require('memjs')"], &test);
+}
+
+const OTHER_PYTHON: &str = r#"
+import sys
+import memcache
+c = memcache.Client(["127.0.0.1:" + sys.argv[1]], cache_cas=True)
+c.flush_all()
+assert c.set("a", "text") and c.get("a") == "text" and c.get("none") is None
+assert c.gets("a") == "text" and c.cas("a", "new") and c.get("a") == "new"
+assert not c.add("a", "x") and c.replace("a", "y") and c.append("a", "z") and c.prepend("a", "x")
+assert c.get("a") == "xyz"
+several = {"b": 1, "c": [1, 2]}
+assert c.set_multi(several) == [] and c.get_multi(["b", "c", "d"]) == several
+assert c.incr("b", 4) == 5 and c.decr("b", 9) == 0 and c.incr("d") is None
+assert c.touch("b", 100) and c.delete("b") and c.get("b") is None
+assert c.set("big", "x" * 500000) and len(c.get("big")) == 500000
+assert c.get_stats()[0][1]["version"] == "1.6.18"
+c.disconnect_all()
+"#;
+
+#[test]
+fn python_memcached_works() {
+    let server = serve();
+    let port = server.port.to_string();
+    let test = ["python3", "-c", OTHER_PYTHON, &port];
+    run("python-memcached", &["python3", "-c", "import memcache"], &test);
+}
+
+const OTHER_NODE: &str = r#"
+const assert = require("assert");
+const Memcached = require("memcached");
+const client = new Memcached("127.0.0.1:" + process.argv[1], { retries: 0 });
+const call = (name, ...rest) => new Promise((resolve, reject) =>
+  client[name](...rest, (error, data) => (error ? reject(error) : resolve(data))));
+const fails = async (...rest) => {
+  assert.equal(await call(...rest).catch(() => "refused"), "refused");
+};
+(async () => {
+  await call("flush");
+  assert.equal(await call("set", "a", "text", 60), true);
+  assert.equal(await call("get", "a"), "text");
+  assert.equal(await call("get", "none"), undefined);
+  const { cas } = await call("gets", "a");
+  assert.equal(await call("cas", "a", "new", cas, 60), true);
+  assert.equal(await call("cas", "a", "newer", cas, 60), false);
+  await fails("add", "a", "x", 60);
+  assert.equal(await call("replace", "a", "y", 60), true);
+  assert.equal(await call("append", "a", "z"), true);
+  assert.equal(await call("prepend", "a", "x"), true);
+  assert.deepEqual(await call("getMulti", ["a", "none"]), { a: "xyz" });
+  assert.equal(await call("set", "n", 5, 60), true);
+  assert.equal(await call("incr", "n", 3), 8);
+  assert.equal(await call("decr", "n", 10), 0);
+  assert.equal(await call("touch", "n", 100), true);
+  assert.equal(await call("del", "a"), true);
+  assert.equal(await call("del", "a"), false);
+  assert.equal((await call("version"))[0].version, "1.6.18");
+  client.end();
+})().catch((error) => { console.error(error); process.exit(1); });
+"#;
+
+#[test]
+fn the_memcached_package_of_node_works() {
+    let server = serve();
+    let port = server.port.to_string();
+    let test = ["node", "-e", OTHER_NODE, "--", &port];
+    run("memcached (Node)", &["node", "-e", "require('memcached')"], &test);
 }

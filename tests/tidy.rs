@@ -83,12 +83,12 @@ fn functions_are_at_most_70_lines() {
 const LAYERS: [(&str, &[&str]); 8] = [
     ("step", &["operation"]),
     ("entity", &["operation", "seed", "step"]),
-    ("history", &["entity", "operation", "step", "time"]),
+    ("history", &["entity", "operation", "parallel", "step", "time"]),
     ("pattern", &["entity", "operation", "seed", "step", "time"]),
     ("plan", &["entity", "operation", "scenario", "seed", "step", "time"]),
     ("backend", &["operation", "step", "time"]),
-    ("check", &["backend", "entity", "history", "operation", "step", "time"]),
-    ("report", &["run", "scenario", "time"]),
+    ("check", &["backend", "entity", "history", "operation", "parallel", "step", "time"]),
+    ("report", &["explore", "run", "scenario", "time"]),
 ];
 
 #[test]

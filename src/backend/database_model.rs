@@ -5,8 +5,15 @@
 //! fails (`SQLITE_BUSY_SNAPSHOT`); a write while another connection holds the write lock
 //! waits. Row locks do not exist and are ignored. It is held to the real SQLite by a
 //! differential test. Source: <https://www.sqlite.org/isolation.html> and `wal.html`.
+//!
+//! For exploration it can be [reset](Model::reset), [fingerprinted](Model::fingerprint), and
+//! its footprints are exact: what a statement reports is what it depended on in this state.
 
+mod fingerprint;
+
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::Hasher;
 
 use rustc_hash::FxHashMap;
 
@@ -53,21 +60,55 @@ impl Model {
         Model::default()
     }
 
-    fn attempt(&mut self, on: ConnectionId, command: &DbCommand) -> Option<DbReply> {
+    /// As it was when it was made, with these rows committed: connections, locks and
+    /// history are gone.
+    pub fn reset(&mut self, rows: &[(Table, Row)]) {
+        self.latest.clear();
+        self.replaced.clear();
+        self.sequence = 0;
+        self.connections.clear();
+        self.snapshots = 0;
+        self.writer = None;
+        self.waiting.clear();
+        for (table, row) in rows {
+            let stored = Stored { sequence: 0, version: row.version, row: Some(row.clone()) };
+            self.latest.insert((*table, row.id), stored);
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        on: ConnectionId,
+        command: &DbCommand,
+        footprint: &mut Footprint,
+    ) -> Option<DbReply> {
         match command {
+            // A deferred BEGIN takes neither lock nor snapshot.
             DbCommand::Begin(_) => Some(self.begin(on)),
-            DbCommand::Commit => Some(self.commit(on)),
-            DbCommand::Rollback => Some(self.roll_back(on)),
+            DbCommand::Commit => Some(self.commit(on, footprint)),
+            DbCommand::Rollback => Some(self.roll_back(on, footprint)),
             DbCommand::Select { table, id, .. } => {
+                self.note_read(on, Location::Row(*table, *id), footprint);
                 let snapshot = self.snapshot(on);
                 Some(DbReply::Row(self.read(on, snapshot, (*table, *id)).and_then(|s| s.row)))
             }
             DbCommand::SelectWhere { table, column, equals } => {
+                self.note_read(on, Location::Table(*table), footprint);
                 let mut rows = self.visible(on, *table);
                 rows.retain(|row| row.columns.get(usize::from(*column)) == Some(equals));
                 Some(DbReply::Rows(rows))
             }
-            write => self.write(on, write),
+            write => self.write(on, write, footprint),
+        }
+    }
+
+    /// Outside a transaction a select reads what is committed; the first statement of a
+    /// transaction depends on all commits before it, later ones on none.
+    fn note_read(&self, on: ConnectionId, what: Location, footprint: &mut Footprint) {
+        match self.connections.get(&on) {
+            None => footprint.read(|| what),
+            Some(Transaction { snapshot: None, .. }) => footprint.read(|| Location::CommitClock),
+            Some(_) => {}
         }
     }
 
@@ -79,27 +120,29 @@ impl Model {
         DbReply::Done
     }
 
-    fn commit(&mut self, on: ConnectionId) -> DbReply {
-        let Some(transaction) = self.end(on) else {
+    fn commit(&mut self, on: ConnectionId, footprint: &mut Footprint) -> DbReply {
+        let Some(transaction) = self.end(on, footprint) else {
             return DbReply::Error(SqlError::TransactionState);
         };
         if !transaction.writes.is_empty() {
+            footprint.add(|| Location::CommitClock);
             self.sequence += 1;
             for (place, stored) in transaction.writes {
+                footprint.write(|| Location::Row(place.0, place.1));
                 self.install(place, stored);
             }
         }
         DbReply::Done
     }
 
-    fn roll_back(&mut self, on: ConnectionId) -> DbReply {
-        match self.end(on) {
+    fn roll_back(&mut self, on: ConnectionId, footprint: &mut Footprint) -> DbReply {
+        match self.end(on, footprint) {
             Some(_) => DbReply::Done,
             None => DbReply::Error(SqlError::TransactionState),
         }
     }
 
-    fn end(&mut self, on: ConnectionId) -> Option<Transaction> {
+    fn end(&mut self, on: ConnectionId, footprint: &mut Footprint) -> Option<Transaction> {
         let transaction = self.connections.remove(&on)?;
         if transaction.snapshot.is_some() {
             self.snapshots -= 1;
@@ -108,6 +151,7 @@ impl Model {
             }
         }
         if self.writer == Some(on) {
+            footprint.write(|| Location::DatabaseLock);
             self.writer = None;
         }
         Some(transaction)
@@ -127,15 +171,16 @@ impl Model {
 
     fn read(&self, on: ConnectionId, snapshot: u64, place: Place) -> Option<Stored> {
         let own = self.connections.get(&on).and_then(|t| t.writes.get(&place));
-        if let Some(own) = own {
-            return Some(own.clone());
-        }
+        own.or_else(|| self.committed(snapshot, place)).cloned()
+    }
+
+    fn committed(&self, snapshot: u64, place: Place) -> Option<&Stored> {
         let latest = self.latest.get(&place)?;
         if latest.sequence <= snapshot {
-            return Some(latest.clone());
+            return Some(latest);
         }
         let older = self.replaced.get(&place)?;
-        older.iter().rev().find(|stored| stored.sequence <= snapshot).cloned()
+        older.iter().rev().find(|stored| stored.sequence <= snapshot)
     }
 
     fn visible(&mut self, on: ConnectionId, table: Table) -> Vec<Row> {
@@ -152,16 +197,30 @@ impl Model {
     }
 
     /// `None` when the write has to wait for the write lock.
-    fn write(&mut self, on: ConnectionId, command: &DbCommand) -> Option<DbReply> {
+    fn write(
+        &mut self,
+        on: ConnectionId,
+        command: &DbCommand,
+        footprint: &mut Footprint,
+    ) -> Option<DbReply> {
         if self.writer.is_some_and(|writer| writer != on) {
+            footprint.write(|| Location::DatabaseLock);
             return None;
         }
         let in_transaction = self.connections.contains_key(&on);
+        let holds_lock = self.writer == Some(on);
+        if !holds_lock {
+            footprint.read(|| Location::DatabaseLock);
+        }
+        if in_transaction && !holds_lock {
+            footprint.read(|| Location::CommitClock);
+        }
         let snapshot = self.snapshot(on);
         if snapshot < self.sequence {
             return Some(DbReply::Error(SqlError::Serialization));
         }
-        if in_transaction {
+        if in_transaction && !holds_lock {
+            footprint.write(|| Location::DatabaseLock);
             self.writer = Some(on);
         }
         let (table, id) = command.row().expect("a write names its row");
@@ -171,7 +230,12 @@ impl Model {
         let row = before.and_then(|stored| stored.row);
         let after = match apply(command, version, row) {
             Ok(after) => after,
-            Err(reply) => return Some(reply),
+            Err(reply) => {
+                if !in_transaction {
+                    footprint.read(|| Location::Row(table, id));
+                }
+                return Some(reply);
+            }
         };
         let version = Some(after.version);
         match self.connections.get_mut(&on) {
@@ -179,6 +243,8 @@ impl Model {
                 transaction.writes.insert(place, after);
             }
             None => {
+                footprint.write(|| Location::Row(table, id));
+                footprint.add(|| Location::CommitClock);
                 self.sequence += 1;
                 self.install(place, after);
             }
@@ -220,38 +286,13 @@ fn apply(command: &DbCommand, version: u64, row: Option<Row>) -> Result<Stored, 
     }
 }
 
-fn note(command: &DbCommand, footprint: &mut Footprint) {
-    match command {
-        DbCommand::Begin(_) => {}
-        DbCommand::Select { table, id, .. } => {
-            footprint.read(|| Location::Row(*table, *id));
-            footprint.read(|| Location::CommitClock);
-        }
-        DbCommand::SelectWhere { table, .. } => footprint.read(|| Location::Table(*table)),
-        DbCommand::Commit | DbCommand::Rollback => {
-            footprint.write(|| Location::CommitClock);
-            footprint.write(|| Location::DatabaseLock);
-        }
-        write => {
-            if let Some((table, id)) = write.row() {
-                footprint.write(|| Location::Row(table, id));
-            }
-            footprint.write(|| Location::CommitClock);
-            footprint.write(|| Location::DatabaseLock);
-        }
-    }
-}
-
 impl Database for Model {
     fn describe(&self) -> String {
         "model of SQLite in WAL mode".to_owned()
     }
 
     fn create(&mut self, _: &[TableSpec], rows: &[(Table, Row)]) -> Result<(), BackendError> {
-        for (table, row) in rows {
-            let stored = Stored { sequence: 0, version: row.version, row: Some(row.clone()) };
-            self.latest.insert((*table, row.id), stored);
-        }
+        self.reset(rows);
         Ok(())
     }
 
@@ -261,10 +302,9 @@ impl Database for Model {
         command: &DbCommand,
         footprint: &mut Footprint,
     ) -> Result<Submitted, BackendError> {
-        note(command, footprint);
         // Who waits keeps its place: a newcomer does not overtake, since the real busy lock
         // is retried in that order by this harness.
-        Ok(match self.attempt(connection, command) {
+        Ok(match self.attempt(connection, command, footprint) {
             Some(reply) => Submitted::Done(reply),
             None => {
                 self.waiting.push_back((connection, command.clone()));
@@ -281,8 +321,7 @@ impl Database for Model {
         let mut place = 0;
         while self.writer.is_none() && place < self.waiting.len() {
             let (connection, command) = self.waiting[place].clone();
-            note(&command, footprint);
-            match self.attempt(connection, &command) {
+            match self.attempt(connection, &command, footprint) {
                 Some(reply) => {
                     self.waiting.remove(place);
                     done.push((connection, reply));
@@ -293,10 +332,31 @@ impl Database for Model {
         Ok(done)
     }
 
-    fn close(&mut self, connection: ConnectionId) -> Result<(), BackendError> {
-        self.waiting.retain(|(waiting, _)| *waiting != connection);
-        self.end(connection);
+    fn close(
+        &mut self,
+        connection: ConnectionId,
+        footprint: &mut Footprint,
+    ) -> Result<(), BackendError> {
+        if self.waiting.iter().any(|(waiting, _)| *waiting == connection) {
+            footprint.write(|| Location::DatabaseLock);
+            self.waiting.retain(|(waiting, _)| *waiting != connection);
+        }
+        self.end(connection, footprint);
         Ok(())
+    }
+
+    fn fingerprint(&self, into: &mut dyn Hasher) -> bool {
+        let mut into = into;
+        Model::fingerprint(self, &mut into);
+        true
+    }
+
+    fn save(&self) -> Option<Box<dyn Any>> {
+        Some(Box::new(self.clone()))
+    }
+
+    fn restore(&mut self, saved: &dyn Any) {
+        self.clone_from(saved.downcast_ref().expect("it was saved here"));
     }
 
     fn rows(&mut self, table: Table) -> Result<Vec<Row>, BackendError> {

@@ -14,7 +14,7 @@ use crate::history::record::{History, KeyId};
 use crate::operation::OpId;
 use crate::step::{
     CacheCommand, CacheReply, ConnectionId, Footprint, Item, MetaGet, NodeId, Remaining, Row,
-    RowId, Table,
+    RowId, Table, Win,
 };
 use crate::time::Time;
 
@@ -24,7 +24,9 @@ use crate::time::Time;
 pub enum Class {
     /// They agree.
     Match,
-    /// The cache has no entry.
+    /// The cache has no entry, or only a tombstone or a lease's stub in its place, or one that
+    /// whoever reads it next will load anew: it is marked stale, or readers compare it with its
+    /// row.
     Absent,
     /// The entry is an older version of the row.
     Stale,
@@ -134,6 +136,9 @@ pub fn audit(
             rows = subject.database.rows(Table(0))?;
             entry = examine(history, states, subject, &rows, key, *row);
         }
+        if matches!(entry.class, Class::Stale | Class::Ghost) && history.readers_validate {
+            entry.class = Class::Absent;
+        }
         if entry.class.is_bad() && history.steps_kept {
             entry.cause = cause::find(history, states, key, entry.class, entry.cached);
             entry.since = entry.cause.as_ref().map(|cause| cause.since);
@@ -202,6 +207,12 @@ fn compare(
 ) {
     if &item.value[..] == envelope::ABSENT {
         entry.class = if row.is_some() { Class::NegativeStale } else { Class::Match };
+        return;
+    }
+    // A stale mark means a miss for the next reader, unless somebody has won it already.
+    let marked_stale = item.stale && item.win != Win::Lost;
+    if marked_stale || envelope::is_mark(&item.value) {
+        entry.class = Class::Absent;
         return;
     }
     let Some(opened) = envelope::open(&item.value) else {

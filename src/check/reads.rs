@@ -6,7 +6,7 @@
 //! a *phantom* when it never was.
 
 use crate::history::record::{History, OpRecord, Source};
-use crate::operation::{OpKind, Outcome};
+use crate::operation::{OpId, OpKind, Outcome};
 
 use super::States;
 
@@ -46,35 +46,77 @@ pub fn judge(history: &History, states: &States) -> Reads {
     reads
 }
 
+/// What a read that returned is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// The value was current at some time during the read.
+    Fresh,
+    /// It had been superseded before the read began.
+    Stale {
+        /// From the superseding commit to the read's start, in nanoseconds.
+        age_nanos: u64,
+        /// Commits by which it was behind.
+        behind: u64,
+        /// The operation whose commit superseded it.
+        superseded: OpId,
+    },
+    /// It was committed only after the read had ended.
+    Ahead,
+    /// It was never committed.
+    Phantom,
+    /// It is another row than was asked for.
+    Wrong,
+}
+
+/// Judges one read that returned.
+pub fn judge_one(op: &OpRecord, states: &States) -> Judgement {
+    if op.wrong {
+        return Judgement::Wrong;
+    }
+    let of_key = states.of(op.key);
+    let place = match op.found {
+        true => states.place(op.key, op.value),
+        // Of several absent states the latest that had begun explains the read best.
+        false => of_key.iter().rposition(|state| state.absent && state.at <= op.end),
+    };
+    let Some(place) = place else { return Judgement::Phantom };
+    if of_key[place].at > op.end {
+        return Judgement::Ahead;
+    }
+    let Some(next) = of_key.get(place + 1).filter(|next| next.at < op.start) else {
+        return Judgement::Fresh;
+    };
+    let behind = of_key[place + 1..].iter().take_while(|state| state.at < op.start).count();
+    Judgement::Stale {
+        age_nanos: op.start.since(next.at).as_nanos() as u64,
+        behind: behind as u64,
+        superseded: next.writer,
+    }
+}
+
 impl Reads {
     fn judge(&mut self, op: &OpRecord, states: &States) {
         self.reads += 1;
         self.hits += u64::from(op.source == Source::Hit);
         self.misses += u64::from(op.source == Source::Miss);
-        self.wrong += u64::from(op.wrong);
-        if op.wrong {
-            return;
-        }
-        let of_key = states.of(op.key);
-        let place = match op.found {
-            true => states.place(op.key, op.value),
-            // Of several absent states the latest that had begun explains the read best.
-            false => of_key.iter().rposition(|state| state.absent && state.at <= op.end),
-        };
-        let Some(place) = place else {
-            self.phantom += 1;
-            return;
-        };
-        if of_key[place].at > op.end {
-            self.ahead += 1;
-            return;
-        }
-        if let Some(next) = of_key.get(place + 1).filter(|next| next.at < op.start) {
-            self.stale += 1;
-            self.stale_hits += u64::from(op.source == Source::Hit);
-            self.ages.push(op.start.since(next.at).as_nanos() as u64);
-            let behind = of_key[place + 1..].iter().take_while(|state| state.at < op.start).count();
-            self.versions_behind = self.versions_behind.max(behind as u64);
+        match judge_one(op, states) {
+            Judgement::Fresh => {}
+            Judgement::Stale { age_nanos, behind, .. } => {
+                self.stale += 1;
+                self.stale_hits += u64::from(op.source == Source::Hit);
+                self.ages.push(age_nanos);
+                self.versions_behind = self.versions_behind.max(behind);
+            }
+            Judgement::Ahead => self.ahead += 1,
+            Judgement::Phantom => self.phantom += 1,
+            Judgement::Wrong => self.wrong += 1,
         }
     }
+}
+
+/// The age of what a read returned, `None` when it was not stale.
+pub fn age(op: &OpRecord, states: &States) -> Option<u64> {
+    let mut reads = Reads::default();
+    reads.judge(op, states);
+    reads.ages.pop()
 }

@@ -78,7 +78,15 @@ impl States {
         if of_client.len() <= number {
             of_client.resize(number + 1, NO_PLACE);
         }
-        of_client[number] = place;
+        let noted = of_client[number] as usize;
+        let own = |place: usize| {
+            self.of_key[key.0 as usize].get(place).is_some_and(|state| state.writer == writer)
+        };
+        match of_client[number] == NO_PLACE || own(noted) {
+            true => of_client[number] = place,
+            // A transaction over several rows.
+            false => drop(self.others.insert((key, writer), place)),
+        }
     }
 
     /// The states of a key, the one at the start first.
@@ -88,16 +96,19 @@ impl States {
 
     /// The place of a writer's state among its key's; `None` if it never committed.
     pub fn place(&self, key: KeyId, writer: OpId) -> Option<usize> {
+        let own =
+            |place: &usize| self.of(key).get(*place).is_some_and(|state| state.writer == writer);
         let dense = writer != OpId::INITIAL && writer.client().is_ordinary();
-        let place = match dense {
-            true => {
-                let of_client = self.places.get(writer.client().0 as usize)?;
-                *of_client.get(writer.number() as usize)?
+        if dense {
+            let of_client = self.places.get(writer.client().0 as usize)?;
+            let place = *of_client.get(writer.number() as usize)? as usize;
+            // The place is that on the first key that the writer committed, which may be
+            // another one.
+            if own(&place) {
+                return Some(place);
             }
-            false => *self.others.get(&(key, writer))?,
-        } as usize;
-        // The place is that of the writer's last commit, on whatever key that was.
-        self.of(key).get(place).filter(|state| state.writer == writer).map(|_| place)
+        }
+        self.others.get(&(key, writer)).map(|place| *place as usize).filter(own)
     }
 }
 

@@ -9,6 +9,8 @@ pub enum Exit {
     AsExpected,
     /// Nothing was tested, or not what was meant to be.
     NotTested,
+    /// A limit was reached before there was a verdict.
+    Unknown,
     /// A verdict differs from the expected one.
     Differs,
     /// Wrong input.
@@ -17,6 +19,8 @@ pub enum Exit {
     Environment,
     /// Somebody interrupted it.
     Interrupted,
+    /// The tool failed, or a pattern's code did outside its operations.
+    Panicked,
 }
 
 impl Exit {
@@ -26,9 +30,12 @@ impl Exit {
             Exit::AsExpected => 0,
             Exit::Differs => 1,
             Exit::WrongInput => 2,
+            Exit::Unknown => 3,
             Exit::NotTested => 4,
             Exit::Environment => 5,
             Exit::Interrupted => 130,
+            // What a panic ends a program with in any case.
+            Exit::Panicked => 101,
         }
     }
 }

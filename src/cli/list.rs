@@ -11,6 +11,12 @@ use crate::pattern::Registry;
 use crate::scenario;
 
 #[derive(Args)]
+#[command(
+    after_help = "Three strategies of the literature are not built in, as no stock memcached \
+can carry them: Gumball (the server notes the time of each miss and each delete, and compares), \
+TxCache (entries are valid for intervals of database snapshots), and the reader leases of Gray and \
+Cheriton (an entry ends at a time fixed before its fill)."
+)]
 pub(super) struct Arguments {
     /// What to list
     what: Kind,
@@ -23,6 +29,7 @@ pub(super) struct Arguments {
 enum Kind {
     Patterns,
     Faults,
+    Hazards,
     Metrics,
     Scenarios,
 }
@@ -32,12 +39,18 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     match arguments.what {
         Kind::Patterns => {
             for entry in registry.patterns() {
-                let _ = writeln!(out, "{:<16} {}", entry.name, entry.summary);
+                let _ = writeln!(out, "{:<26} {}", entry.name, entry.summary);
             }
         }
         Kind::Faults => {
             for what in What::ALL {
                 let _ = writeln!(out, "{:<16} {}", what.name(), what.summary());
+            }
+        }
+        Kind::Hazards => {
+            for hazard in crate::hazard::all() {
+                let mark = if hazard.not_here.is_some() { "-" } else { " " };
+                let _ = writeln!(out, "{mark} {:<30} {}", hazard.id, hazard.needs);
             }
         }
         Kind::Metrics => {

@@ -3,8 +3,23 @@
 //! [`main`] is what `src/main.rs` calls, and what a user's own three-line binary calls with
 //! a registry that has their patterns in it.
 
+mod check;
+mod compare;
+mod completions;
 mod exit;
+mod explain;
+mod explore;
+mod histories;
+mod hunt;
+mod init;
+mod lint;
 mod list;
+#[cfg(all(feature = "memcached", feature = "serve"))]
+mod load;
+mod matrix;
+mod output;
+mod replay;
+mod report;
 mod run;
 mod schema;
 #[cfg(feature = "serve")]
@@ -30,10 +45,12 @@ use crate::scenario::{Known, MetricSpec};
   staleproof run scenarios/article            every claim of the article, a line each
   staleproof run my.toml --runs 100 --seed 7  one scenario, 100 runs from seed 7
   staleproof run my.toml --cache memcached://127.0.0.1:11211
+  staleproof check history.jsonl              is this history linearizable?
   staleproof list patterns
 
-Exit codes: 0 as expected, 1 a verdict differs, 2 wrong input, 4 nothing was tested,
-5 the environment failed (dead server, full disk), 130 interrupted."
+Exit codes: 0 as expected, 1 a verdict differs, 2 wrong input, 3 unknown (a limit was reached),
+4 nothing was tested, 5 the environment failed (dead server, full disk), 130 interrupted,
+anything else a failure of the tool."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -44,8 +61,33 @@ struct Arguments {
 enum Command {
     /// Run scenario files and compare what happens with what they expect
     Run(run::Arguments),
-    /// List patterns, faults, metrics or scenarios
+    /// Judge recorded histories: linearizability, staleness, session guarantees
+    Check(check::Arguments),
+    /// Show results that were kept, as text, JSON, JUnit, Markdown or a page
+    Report(report::Arguments),
+    /// Search every schedule of a small configuration, and find the smallest that goes wrong
+    Explore(explore::Arguments),
+    /// Search every hazard's program under every strategy
+    Matrix(matrix::Arguments),
+    /// Look at many seeds until one goes wrong, and cut it down to the smallest schedule
+    Hunt(hunt::Arguments),
+    /// Run a counterexample again, step by step, on models or on real servers
+    Replay(replay::Arguments),
+    /// Explain a hazard, a pattern, a fault or a metric
+    Explain(explain::Arguments),
+    /// Compare two results; exits with 1 on a regression
+    Compare(compare::Arguments),
+    /// Write a first scenario, with comments
+    Init(init::Arguments),
+    /// Warn of unsafe settings and habits; exits with 1 when there are any
+    Lint(lint::Arguments),
+    /// Print completions for a shell
+    Completions(completions::Arguments),
+    /// List patterns, faults, hazards, metrics or scenarios
     List(list::Arguments),
+    /// Put a scenario's workload on real servers, in real time, and count what is stale
+    #[cfg(all(feature = "memcached", feature = "serve"))]
+    Load(load::Arguments),
     /// Serve memcached's protocols on this machine, with faults on command
     #[cfg(feature = "serve")]
     Serve(serve::ServeArgs),
@@ -66,11 +108,25 @@ pub fn main(registry: Registry) -> ExitCode {
     };
     let exit = match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &registry),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Explore(arguments) => explore::run(&arguments, &registry),
+        Command::Matrix(arguments) => matrix::run(&arguments, &registry),
+        Command::Hunt(arguments) => hunt::run(&arguments, &registry),
+        Command::Replay(arguments) => replay::run(&arguments, &registry),
+        Command::Explain(arguments) => explain::run(&arguments, &registry),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Lint(arguments) => lint::run(&arguments, &registry),
+        Command::Completions(shell) => completions::run::<Arguments>(&shell),
         Command::List(arguments) => list::run(&arguments, &registry),
         #[cfg(feature = "serve")]
         Command::Serve(arguments) => return ExitCode::from(serve::run(arguments)),
+        #[cfg(all(feature = "memcached", feature = "serve"))]
+        Command::Load(arguments) => load::run(&arguments, &registry),
         Command::Schema(arguments) => schema::run(&arguments),
     };
+    crate::backend::stop_servers();
     exit.into()
 }
 

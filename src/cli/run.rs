@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::compare::Baseline;
+use super::histories::Histories;
+use super::output::{self, Format};
 use super::{Exit, known, metric_specs, print, url};
 use crate::pattern::Registry;
 use crate::plan::Plan;
 use crate::report::text::Colour;
 use crate::report::{json, text};
 use crate::run::{
-    self, CacheChoice, DatabaseChoice, Error, Outcome, Progress, ScenarioResult, Servers,
+    self, CacheChoice, DatabaseChoice, Error, Outcome, Progress, Run, ScenarioResult, Servers,
 };
 use crate::scenario::{self, Scenario};
 use crate::schedule::RunError;
@@ -31,27 +34,37 @@ pub(super) struct Arguments {
     /// How many runs, instead of the scenario's
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     runs: Option<u64>,
-    /// The cache: `model` or `memcached://HOST:PORT[,...]`
+    /// The cache: `model`, `memcached[:PROGRAM]` (started for the run) or
+    /// `memcached://HOST:PORT[,...]`, with `?protocol=meta|ascii|binary`, `clock=paced`
     #[arg(long, default_value = "model", value_parser = url::cache)]
     cache: CacheChoice,
-    /// The database: `model`, `sqlite` or `sqlite:FILE`
+    /// The database: `model[:PROFILE]` (sqlite, postgres, postgres-rr), `sqlite`,
+    /// `sqlite:FILE`, `postgres[:FOLDER]` (started for the run with the programs in that
+    /// folder), `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or the same with `mariadb`
     #[arg(long, default_value = "sqlite", value_parser = url::database)]
     database: DatabaseChoice,
     /// How results are printed
     #[arg(long, default_value = "text")]
     format: Format,
-    /// Also write one JSON file per scenario into this folder, each as soon as it is done
+    /// Also write into this folder: a JSON file per scenario, each as soon as it is done, and
+    /// in the end report.html, report.md and junit.xml over all
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Also write a report; the ending (.html, .md, .xml, .json, .txt) says its format
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Also write every run's history into this folder, for `staleproof check`
+    #[arg(long, value_name = "FOLDER")]
+    history: Option<PathBuf>,
+    /// Compress those histories with zstd
+    #[arg(long, requires = "history")]
+    zstd: bool,
+    /// Compare with these results (a file of `--format json`); a regression exits with 1
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
     /// Print what would be asked in the first run, and run nothing
     #[arg(long)]
     print_plan: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Set by Ctrl-C.
@@ -65,15 +78,35 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     if arguments.print_plan {
         return print_plans(&scenarios, registry);
     }
+    if let Some(Err(message)) = arguments.report.as_deref().map(Format::of) {
+        eprintln!("{message}");
+        return Exit::WrongInput;
+    }
+    let files = || scenarios.iter().map(|(file, _)| file.as_path());
+    let baseline = match &arguments.baseline {
+        None => None,
+        Some(file) => match Baseline::read(file, files()) {
+            Ok(baseline) => Some(baseline),
+            Err(exit) => return exit,
+        },
+    };
     if let Some(folder) = &arguments.out
-        && let Err(error) = std::fs::create_dir_all(folder)
+        && let Err(error) = make_writable(folder)
     {
-        eprintln!("{}: cannot be created: {error}; choose another --out", folder.display());
+        eprintln!("{}: cannot be written to: {error}; choose another --out", folder.display());
         return Exit::Environment;
     }
     // A second handler in one process is the only way to fail; the first one then serves.
-    let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst));
-    execute(arguments, registry, &scenarios)
+    let _ = ctrlc::set_handler(interrupt);
+    run::memory::keep_freed();
+    execute(arguments, registry, &scenarios, baseline.as_ref())
+}
+
+/// The run under way is finished and its result kept; whoever asks again does not want that.
+fn interrupt() {
+    if INTERRUPTED.swap(true, Ordering::SeqCst) {
+        std::process::exit(i32::from(Exit::Interrupted.code()));
+    }
 }
 
 type Loaded = Vec<(PathBuf, Scenario)>;
@@ -95,6 +128,10 @@ fn load_all(arguments: &Arguments, registry: &Registry) -> Result<Loaded, Exit> 
                 Ok(mut scenario) => {
                     scenario.seed = arguments.seed.unwrap_or(scenario.seed);
                     scenario.runs = arguments.runs.unwrap_or(scenario.runs);
+                    if let Err(problem) = scenario.check_runs() {
+                        eprintln!("{}: {problem}", file.display());
+                        wrong = true;
+                    }
                     loaded.push((file, scenario));
                 }
                 Err(problems) => {
@@ -119,22 +156,38 @@ fn print_plans(scenarios: &Loaded, registry: &Registry) -> Exit {
     exit
 }
 
-fn execute(arguments: &Arguments, registry: &Registry, scenarios: &Loaded) -> Exit {
+fn execute(
+    arguments: &Arguments,
+    registry: &Registry,
+    scenarios: &Loaded,
+    baseline: Option<&Baseline>,
+) -> Exit {
     let servers = Servers { cache: arguments.cache.clone(), database: arguments.database.clone() };
     let mut results = Vec::new();
     let mut exit = Exit::AsExpected;
     for (file, scenario) in scenarios {
         let name = file.display().to_string();
-        let mut bar = Bar::new(&name);
+        let histories = arguments.history.as_ref().map(|folder| Histories {
+            folder: folder.clone(),
+            stem: stem(file),
+            zstd: arguments.zstd,
+            failed: false,
+        });
+        let mut bar = Bar::new(&name, histories);
         let result = run::run(scenario, &name, registry, &servers, &mut bar);
-        bar.finish();
+        if let Some(error) = bar.error.take() {
+            eprintln!("{name}: {error}");
+            exit = exit.max(exit_of_error(&error));
+        }
+        if bar.finish() {
+            exit = exit.max(Exit::Environment);
+            break;
+        }
         match result {
-            Ok(result) => {
+            Ok(mut result) => {
+                result.reproduce = text::reproduce(&result, &options(arguments));
                 exit = exit.max(exit_of(&result));
-                if let Err(error) = keep(arguments, file, &result) {
-                    eprintln!("{error}");
-                    exit = exit.max(Exit::Environment);
-                }
+                exit = exit.max(keep(arguments, file, &result));
                 results.push(result);
             }
             Err(error) => {
@@ -147,7 +200,9 @@ fn execute(arguments: &Arguments, registry: &Registry, scenarios: &Loaded) -> Ex
             break;
         }
     }
-    exit.max(print(&shown(arguments, &results)))
+    let shown = show(arguments, &results);
+    let compared = baseline.map_or(Exit::AsExpected, |baseline| baseline.compare(&results));
+    exit.max(shown).max(compared)
 }
 
 fn exit_of(result: &ScenarioResult) -> Exit {
@@ -158,16 +213,31 @@ fn exit_of(result: &ScenarioResult) -> Exit {
     }
 }
 
-fn exit_of_error(error: &Error) -> Exit {
+pub(super) fn exit_of_error(error: &Error) -> Exit {
     match error {
         Error::Run { source: RunError::Backend(_), .. } => Exit::Environment,
+        Error::Panicked { .. } => Exit::Panicked,
         _ => Exit::WrongInput,
     }
 }
 
-/// Writes a result beside its final name and renames it, so that no half file is ever seen.
-fn keep(arguments: &Arguments, file: &Path, result: &ScenarioResult) -> Result<(), String> {
-    let Some(folder) = &arguments.out else { return Ok(()) };
+/// Creates the folder where it is missing and a file in it for a moment, so that hours of
+/// runs do not end at a folder that takes no results.
+fn make_writable(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let trial = folder.join(format!(".staleproof-{}.partial", std::process::id()));
+    std::fs::write(&trial, "")?;
+    std::fs::remove_file(&trial)
+}
+
+/// Writes a result into the folder for results, if there is one.
+fn keep(arguments: &Arguments, file: &Path, result: &ScenarioResult) -> Exit {
+    let Some(folder) = &arguments.out else { return Exit::AsExpected };
+    output::write(&folder.join(format!("{}.json", stem(file))), &json::render(result))
+}
+
+/// A scenario file's path as one name.
+fn stem(file: &Path) -> String {
     let name: Vec<String> = file
         .with_extension("")
         .components()
@@ -176,50 +246,30 @@ fn keep(arguments: &Arguments, file: &Path, result: &ScenarioResult) -> Result<(
             _ => None,
         })
         .collect();
-    let path = folder.join(format!("{}.json", name.join("-")));
-    let partial = path.with_extension("json.partial");
-    std::fs::write(&partial, json::render(result))
-        .and_then(|()| std::fs::rename(&partial, &path))
-        .map_err(|error| {
-            format!("{}: cannot be written: {error}; choose another --out", path.display())
-        })
+    name.join("-")
 }
 
-fn shown(arguments: &Arguments, results: &[ScenarioResult]) -> String {
-    if arguments.format == Format::Json {
-        return results.iter().map(json::render).collect();
+/// Prints the results and writes the reports that were asked for.
+fn show(arguments: &Arguments, results: &[ScenarioResult]) -> Exit {
+    let mut exit = print(&output::render(results, arguments.format, output::colour()));
+    if let Some(folder) = &arguments.out {
+        exit = exit.max(output::write_reports(folder, results));
     }
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let terminal = std::io::stdout().is_terminal();
-    let colour = if terminal && !plain { Colour::On } else { Colour::Off };
-    let mut out = String::new();
-    if results.len() > 1 {
-        out.push_str(&text::table(results, colour));
+    if let Some(path) = &arguments.report {
+        let format = Format::of(path).expect("the ending was looked at before the first run");
+        exit = exit.max(output::write(path, &output::render(results, format, Colour::Off)));
     }
-    for result in results {
-        if results.len() == 1 || result.outcome != Outcome::AsExpected {
-            out.push_str(if results.len() > 1 { "\n" } else { "" });
-            out.push_str(&text::details(result, colour));
-        }
-        if result.outcome != Outcome::AsExpected {
-            out.push_str(&format!("  {}\n", text::reproduce(result, &options(arguments))));
-        }
-    }
-    out
+    exit
 }
 
 /// The options that a reproduction needs beside the seed.
 fn options(arguments: &Arguments) -> String {
     let mut options = String::new();
-    if let CacheChoice::Memcached(servers) = &arguments.cache {
-        options.push_str(&format!(" --cache memcached://{}", servers.join(",")));
+    if arguments.cache != CacheChoice::Model {
+        options.push_str(&format!(" --cache '{}'", arguments.cache));
     }
-    match &arguments.database {
-        DatabaseChoice::Sqlite => {}
-        DatabaseChoice::Model => options.push_str(" --database model"),
-        DatabaseChoice::SqliteFile(file) => {
-            options.push_str(&format!(" --database sqlite:{}", file.display()));
-        }
+    if arguments.database != DatabaseChoice::default() {
+        options.push_str(&format!(" --database '{}'", arguments.database));
     }
     options
 }
@@ -229,21 +279,36 @@ struct Bar {
     name: String,
     started: Instant,
     bar: Option<ProgressBar>,
+    histories: Option<Histories>,
+    /// Why there are fewer runs than were asked for.
+    error: Option<Error>,
 }
 
 impl Bar {
-    fn new(name: &str) -> Bar {
-        Bar { name: name.to_owned(), started: Instant::now(), bar: None }
+    fn new(name: &str, histories: Option<Histories>) -> Bar {
+        Bar { name: name.to_owned(), started: Instant::now(), bar: None, histories, error: None }
     }
 
-    fn finish(self) {
+    /// Removes the bar; says whether a history could not be written.
+    fn finish(self) -> bool {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
+        self.histories.is_some_and(|histories| histories.failed)
     }
 }
 
 impl Progress for Bar {
+    fn ran(&mut self, seed: Seed, run: &Run) {
+        if let Some(histories) = &mut self.histories {
+            histories.write(seed, run);
+        }
+    }
+
+    fn failed(&mut self, error: Error) {
+        self.error = Some(error);
+    }
+
     fn run_done(&mut self, done: u64, of: u64) -> bool {
         let slow = self.started.elapsed() > Duration::from_secs(1);
         if slow && self.bar.is_none() && std::io::stderr().is_terminal() {
@@ -255,6 +320,7 @@ impl Progress for Bar {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
         }
-        done == of || !INTERRUPTED.load(Ordering::SeqCst)
+        let stopped = self.histories.as_ref().is_some_and(|histories| histories.failed);
+        done == of || !(stopped || INTERRUPTED.load(Ordering::SeqCst))
     }
 }

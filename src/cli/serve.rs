@@ -37,20 +37,22 @@ pub struct ServeArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The most megabytes that each node holds.
-    #[arg(long, value_name = "MEGABYTES", default_value_t = 64)]
+    #[arg(long, value_name = "MEGABYTES", default_value_t = 64,
+        value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     memory: u64,
     /// The most items that each node holds.
     #[arg(long, value_name = "COUNT")]
     items: Option<usize>,
     /// The most connections; further ones are turned away.
-    #[arg(long, value_name = "COUNT", default_value_t = 8192)]
-    connections: usize,
+    #[arg(long, value_name = "COUNT", default_value_t = 8192,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
     /// Allow addresses that other machines can reach. There is no authentication.
     #[arg(long)]
     allow_remote: bool,
     /// Threads that serve; as many as there are processors when not given.
-    #[arg(long, value_name = "COUNT")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
 }
 
 /// Serves until interrupted; gives the exit code.
@@ -62,13 +64,43 @@ pub fn run(args: ServeArgs) -> u8 {
     };
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = threads {
-        builder.worker_threads(threads.max(1));
+        builder.worker_threads(usize::from(threads));
     }
+    let options = Options { connections_max: allowed(options.connections_max), ..options };
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(EXIT_ENVIRONMENT, &format!("cannot start threads: {error}")),
     };
     runtime.block_on(serve(options))
+}
+
+/// Files that are open beside connections: listeners, standard streams, the runtime's own.
+const OTHER_FILES: u64 = 64;
+
+/// Raises the limit on open files as far as the connections need it, as memcached does;
+/// gives how many connections there can be.
+fn allowed(connections: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = connections as u64 + OTHER_FILES;
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return connections;
+    }
+    let most = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = Rlimit { current: Some(most), ..limit };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => most,
+        Err(_) => limit.current.unwrap_or(wanted),
+    };
+    if files >= wanted {
+        return connections;
+    }
+    let fewer = files.saturating_sub(OTHER_FILES).max(1) as usize;
+    eprintln!(
+        "note: only {files} files may be open, so at most {fewer} connections are accepted; \
+         raise the hard limit (`ulimit -Hn`) or give --connections {fewer}"
+    );
+    fewer
 }
 
 async fn serve(options: Options) -> u8 {
@@ -136,7 +168,7 @@ fn options(args: ServeArgs) -> Result<Options, String> {
         faults,
         seed: Seed(args.seed),
         limits: Limits { items: args.items, bytes: Some(args.memory << 20) },
-        connections_max: args.connections,
+        connections_max: args.connections as usize,
     })
 }
 

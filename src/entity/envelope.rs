@@ -20,6 +20,15 @@ const KEY: usize = CHECKSUM + DIGITS + 1;
 /// What a pattern caches for a row that does not exist, if it caches that at all.
 pub const ABSENT: &[u8] = b"sp0 absent";
 
+/// What a pattern leaves in place of an entry that must not be filled for a while.
+pub const TOMBSTONE: &[u8] = b"sp0 tombstone";
+
+/// Whether a value only says that there is no entry here: a tombstone or another mark of a
+/// pattern (whatever begins with `sp0 ` and is not [`ABSENT`]), or the empty stub of a lease.
+pub fn is_mark(bytes: &[u8]) -> bool {
+    bytes.is_empty() || (bytes.starts_with(b"sp0 ") && bytes != ABSENT)
+}
+
 /// The identity of a cached value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -58,6 +67,14 @@ pub fn stamp(bytes: &[u8]) -> Option<Stamp> {
         version: number(&bytes[VERSION..])?,
         row: RowId(number(&bytes[ROW..])?),
     })
+}
+
+/// A small number that values of one row have in common, for a table of values; nothing is
+/// checked.
+pub(crate) fn shelf(bytes: &[u8]) -> usize {
+    let last = bytes.get(CHECKSUM - 3..CHECKSUM - 1).unwrap_or(&[0, 0]);
+    let nibble = |digit: u8| usize::from(digit & 15) + 9 * usize::from(digit >> 6 & 1);
+    nibble(last[0]) << 4 | nibble(last[1])
 }
 
 /// A value taken apart and found undamaged.
@@ -102,36 +119,49 @@ fn fold(start: u64, bytes: &[u8]) -> u64 {
     sum
 }
 
+/// Hexadecimal digits are read and written eight at a time, as the bytes of a word: every
+/// step of a run reads or writes several numbers, and digit by digit they took 7 % of it.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
 fn hex(number: u64) -> [u8; DIGITS] {
     let mut digits = [0; DIGITS];
-    for (place, digit) in digits.iter_mut().enumerate() {
-        let nibble = (number >> (60 - 4 * place)) as u8 & 15;
-        *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-    }
+    digits[..8].copy_from_slice(&letters(spread((number >> 32) as u32)).to_be_bytes());
+    digits[8..].copy_from_slice(&letters(spread(number as u32)).to_be_bytes());
     digits
 }
 
-/// The value of each hexadecimal digit, 255 for what is none.
-const NIBBLES: [u8; 256] = {
-    let mut nibbles = [255; 256];
-    let mut value = 0;
-    while value < 16 {
-        nibbles[b"0123456789abcdef"[value] as usize] = value as u8;
-        value += 1;
-    }
-    nibbles
-};
-
 fn number(text: &[u8]) -> Option<u64> {
     let digits: &[u8; DIGITS] = text.first_chunk()?;
-    let mut number = 0u64;
-    let mut wrong = 0u8;
-    for digit in digits {
-        let nibble = NIBBLES[usize::from(*digit)];
-        wrong |= nibble;
-        number = number << 4 | u64::from(nibble & 15);
+    let (high, low) = digits.split_at(8);
+    let word = |half: &[u8]| u64::from_be_bytes(half.try_into().expect("half of the digits"));
+    Some(u64::from(eight_digits(word(high))?) << 32 | u64::from(eight_digits(word(low))?))
+}
+
+/// One nibble to each byte.
+fn spread(number: u32) -> u64 {
+    let mut word = u64::from(number);
+    word = (word << 16 | word) & 0x0000_ffff_0000_ffff;
+    word = (word << 8 | word) & 0x00ff_00ff_00ff_00ff;
+    (word << 4 | word) & 0x0f0f_0f0f_0f0f_0f0f
+}
+
+/// The digits of eight nibbles: `a` is 39 above what follows `9`.
+fn letters(nibbles: u64) -> u64 {
+    let above_nine = (nibbles + 6 * ONES) >> 4 & ONES;
+    nibbles + u64::from(b'0') * ONES + 39 * above_nine
+}
+
+/// The number that eight lower-case digits write; `None` when one of the bytes is none.
+fn eight_digits(text: u64) -> Option<u32> {
+    let is_letter = text >> 6 & ONES;
+    let mut word = (text & (15 * ONES)) + 9 * is_letter;
+    // Each byte is a nibble, and is written in just this way.
+    if word & (0xf0 * ONES) != 0 || letters(word) != text {
+        return None;
     }
-    (wrong < 16).then_some(number)
+    word = (word | word >> 4) & 0x00ff_00ff_00ff_00ff;
+    word = (word | word >> 8) & 0x0000_ffff_0000_ffff;
+    Some((word | word >> 16) as u32)
 }
 
 #[cfg(test)]
@@ -150,6 +180,27 @@ mod tests {
         assert_eq!(opened.stamp, Stamp { writer: OpId(0xabc), version: 3, row: RowId(7) });
         assert_eq!((opened.key, opened.payload), (&b"product:7"[..], &b"payload"[..]));
         assert_eq!(stamp(&bytes), Some(opened.stamp));
+    }
+
+    #[test]
+    fn numbers_are_sixteen_lower_case_digits_and_nothing_else() {
+        for shift in 0..64 {
+            for n in [u64::MAX >> shift, 1 << shift, 0x0123_4567_89ab_cdef_u64.rotate_left(shift)] {
+                assert_eq!(hex(n), *format!("{n:016x}").as_bytes());
+                assert_eq!(number(&hex(n)), Some(n));
+            }
+        }
+        for byte in 0..=255_u8 {
+            for place in 0..DIGITS {
+                let mut digits = *b"0123456789abcdef";
+                digits[place] = byte;
+                let plain = std::str::from_utf8(&digits).ok().filter(|text| {
+                    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+                });
+                let plain = plain.and_then(|text| u64::from_str_radix(text, 16).ok());
+                assert_eq!(number(&digits), plain, "{byte} at {place}");
+            }
+        }
     }
 
     #[test]

@@ -44,19 +44,19 @@ pub struct Fault {
     #[serde(default, skip_serializing_if = "Moment::is_default")]
     pub moment: Moment,
     /// When a fault of the world happens.
-    #[serde(default, with = "optional_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::time::optional_text", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub at: Option<Duration>,
     /// The period at which a fault of the world happens again.
-    #[serde(default, with = "optional_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::time::optional_text", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub every: Option<Duration>,
     /// The window of time in which the fault may strike begins here.
-    #[serde(default, with = "optional_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::time::optional_text", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub from: Option<Duration>,
     /// The window of time in which the fault may strike ends here.
-    #[serde(default, with = "optional_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::time::optional_text", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub until: Option<Duration>,
     /// The probability with which each match is struck; 1 when not given.
@@ -78,7 +78,7 @@ pub struct Fault {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Vec<u16>>,
     /// `deliver-late`: how long after the caller gave up the command takes effect.
-    #[serde(default, with = "optional_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "crate::time::optional_text", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub delay: Option<Duration>,
     /// `jump-clock`: by how many seconds, possibly negative.
@@ -303,26 +303,6 @@ impl fmt::Display for Fault {
             write!(f, " after {after}")?;
         }
         Ok(())
-    }
-}
-
-mod optional_duration {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::time;
-
-    pub fn serialize<S: Serializer>(d: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-        match d {
-            Some(duration) => time::text::serialize(duration, to),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-        let text = String::deserialize(from)?;
-        time::parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
     }
 }
 

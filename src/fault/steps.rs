@@ -56,8 +56,8 @@ pub const CACHE_STEPS: [&str; 17] = [
 ];
 
 /// The database's step names.
-pub const DATABASE_STEPS: [&str; 7] =
-    ["begin", "rollback", "select", "select-where", "insert", "update", "delete"];
+pub const DATABASE_STEPS: [&str; 8] =
+    ["begin", "rollback", "select", "select-where", "insert", "update", "delete", "read-log"];
 
 /// What a pattern looks at in a step.
 #[derive(Clone, Copy, Debug)]

@@ -42,11 +42,15 @@ pub enum What {
     BypassInsert,
     /// A row is deleted by SQL behind the application's back.
     BypassDelete,
+    /// The database's log of commits is purged, read or not.
+    PurgeLog,
+    /// A cache node restarts and keeps what it held.
+    WarmRestart,
 }
 
 impl What {
     /// All kinds, in the order in which they are listed to users.
-    pub const ALL: [What; 15] = [
+    pub const ALL: [What; 17] = [
         What::Refuse,
         What::LoseRequest,
         What::LoseReply,
@@ -62,6 +66,8 @@ impl What {
         What::BypassUpdate,
         What::BypassInsert,
         What::BypassDelete,
+        What::PurgeLog,
+        What::WarmRestart,
     ];
 
     /// The name in scenario files.
@@ -82,6 +88,8 @@ impl What {
             What::BypassUpdate => "bypass-update",
             What::BypassInsert => "bypass-insert",
             What::BypassDelete => "bypass-delete",
+            What::PurgeLog => "purge-log",
+            What::WarmRestart => "warm-restart",
         }
     }
 
@@ -103,6 +111,8 @@ impl What {
             What::BypassUpdate => "a row is updated by SQL behind the application's back",
             What::BypassInsert => "a row is inserted by SQL behind the application's back",
             What::BypassDelete => "a row is deleted by SQL behind the application's back",
+            What::PurgeLog => "the log of commits is purged, whether or not it was read",
+            What::WarmRestart => "a cache node restarts and keeps what it held",
         }
     }
 

@@ -1,5 +1,7 @@
 //! Histories: what happened in a run.
 
+pub mod file;
+pub mod log;
 pub mod record;
 
 use record::History;

@@ -21,7 +21,7 @@ use crate::time::Time;
 pub struct KeyId(pub u32);
 
 /// The keys of a history, numbered in the order in which they were first seen.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
     names: Vec<Key>,
     numbers: FxHashMap<Key, KeyId>,
@@ -161,6 +161,8 @@ pub enum StepKind {
     CacheEvict,
     /// The node restarted empty.
     CacheRestart,
+    /// The node restarted with what it held.
+    CacheWarmRestart,
     DbBegin,
     DbCommit,
     DbRollback,
@@ -169,12 +171,14 @@ pub enum StepKind {
     DbInsert,
     DbUpdate,
     DbDelete,
+    /// A reader of the log of commits asked for what is new.
+    DbReadLog,
     Local,
 }
 
 impl StepKind {
     /// The kinds that a client sends to a server.
-    pub const SENT: [StepKind; 25] = {
+    pub const SENT: [StepKind; 26] = {
         use StepKind::*;
         [
             CacheGet,
@@ -202,6 +206,7 @@ impl StepKind {
             DbInsert,
             DbUpdate,
             DbDelete,
+            DbReadLog,
         ]
     };
 
@@ -241,6 +246,7 @@ impl StepKind {
                 DbCommand::Update { .. } => DbUpdate,
                 DbCommand::Delete { .. } => DbDelete,
             },
+            Command::ReadLog { .. } => DbReadLog,
             Command::Local(_) | Command::Sleep(_) => Local,
         }
     }
@@ -250,7 +256,14 @@ impl StepKind {
         use StepKind::*;
         !matches!(
             self,
-            CacheGet | CacheVersion | DbBegin | DbRollback | DbSelect | DbSelectWhere | Local
+            CacheGet
+                | CacheVersion
+                | DbBegin
+                | DbRollback
+                | DbSelect
+                | DbSelectWhere
+                | DbReadLog
+                | Local
         )
     }
 
@@ -278,6 +291,7 @@ impl StepKind {
             CacheVersion => "cache.version",
             CacheEvict => "cache.evict",
             CacheRestart => "cache.restart",
+            CacheWarmRestart => "cache.warm-restart",
             DbBegin => "db.begin",
             DbCommit => "db.commit",
             DbRollback => "db.rollback",
@@ -286,13 +300,14 @@ impl StepKind {
             DbInsert => "db.insert",
             DbUpdate => "db.update",
             DbDelete => "db.delete",
+            DbReadLog => "db.read-log",
             Local => "local",
         }
     }
 
     /// Whether it is a step on the cache.
     pub fn is_cache(self) -> bool {
-        self <= StepKind::CacheRestart
+        self <= StepKind::CacheWarmRestart
     }
 
     /// Whether it is a step on the database.
@@ -343,8 +358,8 @@ pub struct StepRecord {
     /// The place of the execution in the order of all executions, from 1; 0 when there was
     /// none. Steps that take effect at the same time differ in it.
     pub order: u64,
-    /// For a store or touch, when the item will be gone; [`Time::NEVER`] for never, or where
-    /// the cache's clock is not the virtual one.
+    /// For a store or touch, when the item will be gone; [`Time::NEVER`] for never,
+    /// [`Time::UNTOLD`] where the cache's clock is not the virtual one.
     pub expires: Time,
     /// The row of the key, where the step is on a row's key.
     pub key: Option<KeyId>,
@@ -422,6 +437,8 @@ pub struct History {
     pub steps: Vec<StepRecord>,
     /// Whether steps were kept.
     pub steps_kept: bool,
+    /// Whether readers compare every entry with its row and use none that is older.
+    pub readers_validate: bool,
     /// The commits, in their order; kept even where steps are not.
     pub commits: Vec<CommitRecord>,
     /// The faults that struck, in order.

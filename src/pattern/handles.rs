@@ -1,15 +1,22 @@
 //! The handles of `Cx`: typed methods over the steps, with the client's blind retries.
+//!
+//! Between a pattern and its step stands one future, two at most: every further `async fn`
+//! is one more state to look at each time that the pattern runs, and a copy of the command.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
+use super::port::Call;
 use super::{Failure, Port};
 use crate::operation::{Action, OpId, Reply};
 use crate::step::{
     Answer, CacheCommand, CacheReply, Columns, Command, DbCommand, DbReply, Direction, Isolation,
-    Item, Key, LocalCommand, LocalReply, MetaDelete, MetaGet, MetaSet, Row, RowId, RowLock, Table,
-    Ttl, Value, Verb, Written,
+    Item, Key, LocalCommand, LocalReply, MetaDelete, MetaGet, MetaSet, Row, RowId, RowLock,
+    SqlError, Table, Ttl, Value, Verb, Written,
 };
 
 /// The cache, over all its nodes: the key decides which.
@@ -34,38 +41,22 @@ impl Cache {
         Cache { port, retries }
     }
 
-    async fn call(&self, command: CacheCommand) -> Result<CacheReply, Failure> {
-        for _ in 0..self.retries {
-            match self.once(command.clone()).await {
-                Err(Failure::Cache(_)) => {}
-                result => return result,
-            }
-        }
-        self.once(command).await
-    }
-
-    async fn once(&self, command: CacheCommand) -> Result<CacheReply, Failure> {
-        match self.port.call(Command::Cache(command)).await {
-            Answer::Cache(CacheReply::Refusal(refusal)) => Err(Failure::CacheRefusal(refusal)),
-            Answer::Cache(reply) => Ok(reply),
-            Answer::Error(error) => Err(Failure::Cache(error)),
-            other => unreachable!("a cache command was answered with {other:?}"),
-        }
+    fn call(&self, command: CacheCommand) -> CacheCall<'_> {
+        CacheCall(self.port.call(Command::Cache(command), self.retries))
     }
 
     /// The value under a key.
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>, Failure> {
-        Ok(self.get_item(key).await?.map(|item| item.value))
+        match self.call(CacheCommand::Get { key: key.clone() }).await? {
+            CacheReply::Found(item) => Ok(Some(item.value)),
+            _ => Ok(None),
+        }
     }
 
     /// The value under a key, and its CAS token.
     pub async fn gets(&self, key: &Key) -> Result<Option<(Bytes, u64)>, Failure> {
-        Ok(self.get_item(key).await?.map(|item| (item.value, item.cas)))
-    }
-
-    async fn get_item(&self, key: &Key) -> Result<Option<Item>, Failure> {
         match self.call(CacheCommand::Get { key: key.clone() }).await? {
-            CacheReply::Found(item) => Ok(Some(item)),
+            CacheReply::Found(item) => Ok(Some((item.value, item.cas))),
             _ => Ok(None),
         }
     }
@@ -85,14 +76,8 @@ impl Cache {
         }
     }
 
-    async fn store(
-        &self,
-        verb: Verb,
-        key: &Key,
-        value: Bytes,
-        ttl: Ttl,
-    ) -> Result<CacheReply, Failure> {
-        self.call(CacheCommand::Store { verb, key: key.clone(), value, flags: 0, ttl }).await
+    fn store(&self, verb: Verb, key: &Key, value: Bytes, ttl: Ttl) -> CacheCall<'_> {
+        self.call(CacheCommand::Store { verb, key: key.clone(), value, flags: 0, ttl })
     }
 
     /// Stores a value.
@@ -172,6 +157,22 @@ impl Cache {
     }
 }
 
+/// A cache command under way.
+struct CacheCall<'a>(Call<'a>);
+
+impl Future for CacheCall<'_> {
+    type Output = Result<CacheReply, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match ready!(Pin::new(&mut self.0).poll(context)) {
+            Answer::Cache(CacheReply::Refusal(refusal)) => Err(Failure::CacheRefusal(refusal)),
+            Answer::Cache(reply) => Ok(reply),
+            Answer::Error(error) => Err(Failure::Cache(error)),
+            other => unreachable!("a cache command was answered with {other:?}"),
+        })
+    }
+}
+
 fn cas_outcome(reply: CacheReply) -> CasOutcome {
     match reply {
         CacheReply::Stored => CasOutcome::Stored,
@@ -209,23 +210,8 @@ impl Database {
         Database { port, retries }
     }
 
-    async fn call(&self, command: DbCommand) -> Result<DbReply, Failure> {
-        for _ in 0..self.retries {
-            match self.once(command.clone()).await {
-                Err(Failure::Database(_)) => {}
-                result => return result,
-            }
-        }
-        self.once(command).await
-    }
-
-    async fn once(&self, command: DbCommand) -> Result<DbReply, Failure> {
-        match self.port.call(Command::Database(command)).await {
-            Answer::Database(DbReply::Error(error)) => Err(Failure::Sql(error)),
-            Answer::Database(reply) => Ok(reply),
-            Answer::Error(error) => Err(Failure::Database(error)),
-            other => unreachable!("a statement was answered with {other:?}"),
-        }
+    fn call(&self, command: DbCommand) -> DatabaseCall<'_> {
+        DatabaseCall(self.port.call(Command::Database(command), self.retries))
     }
 
     /// Begins a transaction at the scenario's isolation level.
@@ -249,8 +235,13 @@ impl Database {
     }
 
     /// Selects a row.
-    pub async fn select(&self, id: RowId) -> Result<Option<Row>, Failure> {
-        self.select_with(id, RowLock::None).await
+    pub fn select(&self, id: RowId) -> impl Future<Output = Result<Option<Row>, Failure>> {
+        self.select_with(id, RowLock::None)
+    }
+
+    /// Selects a row where writes go, even if plain selects are answered by a replica.
+    pub async fn select_primary(&self, id: RowId) -> Result<Option<Row>, Failure> {
+        self.select_with(id, RowLock::Share).await
     }
 
     /// Selects a row and locks it.
@@ -270,58 +261,51 @@ impl Database {
     }
 
     /// Updates a row in the name of the current operation.
-    pub async fn update(&self, id: RowId, columns: &Columns) -> Result<Change, Failure> {
-        self.update_as(self.port.op(), id, columns).await
+    pub fn update(
+        &self,
+        id: RowId,
+        columns: &Columns,
+    ) -> impl Future<Output = Result<Change, Failure>> + use<'_> {
+        self.update_as(self.port.op(), id, columns)
     }
 
     /// Updates a row in the name of an earlier operation (a flusher's write).
-    pub async fn update_as(
+    pub fn update_as(
         &self,
         writer: OpId,
         id: RowId,
         columns: &Columns,
-    ) -> Result<Change, Failure> {
-        self.update_statement(writer, id, columns, None).await
+    ) -> impl Future<Output = Result<Change, Failure>> + use<'_> {
+        self.write_row(writer, id, columns, Write::Update(None))
     }
 
     /// Updates a row if it still has this version.
-    pub async fn update_if(
+    pub fn update_if(
         &self,
         version: u64,
         id: RowId,
         columns: &Columns,
-    ) -> Result<Change, Failure> {
-        self.update_statement(self.port.op(), id, columns, Some(version)).await
-    }
-
-    async fn update_statement(
-        &self,
-        writer: OpId,
-        id: RowId,
-        columns: &Columns,
-        if_version: Option<u64>,
-    ) -> Result<Change, Failure> {
-        let columns = columns.clone();
-        let update =
-            DbCommand::Update { table: Table(0), id, writer, columns: columns.clone(), if_version };
-        self.write(update, id, writer, Some(columns)).await
+    ) -> impl Future<Output = Result<Change, Failure>> + use<'_> {
+        self.write_row(self.port.op(), id, columns, Write::Update(Some(version)))
     }
 
     /// Inserts a row in the name of the current operation.
-    pub async fn insert(&self, id: RowId, columns: &Columns) -> Result<Change, Failure> {
-        self.insert_as(self.port.op(), id, columns).await
+    pub fn insert(
+        &self,
+        id: RowId,
+        columns: &Columns,
+    ) -> impl Future<Output = Result<Change, Failure>> + use<'_> {
+        self.insert_as(self.port.op(), id, columns)
     }
 
     /// Inserts a row in the name of an earlier operation.
-    pub async fn insert_as(
+    pub fn insert_as(
         &self,
         writer: OpId,
         id: RowId,
         columns: &Columns,
-    ) -> Result<Change, Failure> {
-        let columns = columns.clone();
-        let insert = DbCommand::Insert { table: Table(0), id, writer, columns: columns.clone() };
-        self.write(insert, id, writer, Some(columns)).await
+    ) -> impl Future<Output = Result<Change, Failure>> + use<'_> {
+        self.write_row(writer, id, columns, Write::Insert)
     }
 
     /// Deletes a row in the name of the current operation.
@@ -331,24 +315,34 @@ impl Database {
 
     /// Deletes a row in the name of an earlier operation.
     pub async fn delete_as(&self, writer: OpId, id: RowId) -> Result<Change, Failure> {
-        self.write(DbCommand::Delete { table: Table(0), id, writer }, id, writer, None).await
+        let delete = DbCommand::Delete { table: Table(0), id, writer };
+        let changed = written(self.call(delete).await?).affected > 0;
+        Ok(Change { id, changed, row: None })
     }
 
-    async fn write(
+    fn write_row(
         &self,
-        command: DbCommand,
-        id: RowId,
         writer: OpId,
-        columns: Option<Columns>,
-    ) -> Result<Change, Failure> {
-        let written = match self.call(command).await? {
-            DbReply::Written(written) => written,
-            _ => Written::default(),
-        };
-        let changed = written.affected > 0;
-        let version = written.version.unwrap_or(0);
-        let row = columns.filter(|_| changed).map(|columns| Row { id, version, writer, columns });
-        Ok(Change { id, changed, row })
+        id: RowId,
+        columns: &Columns,
+        write: Write,
+    ) -> impl Future<Output = Result<Change, Failure>> + use<'_> {
+        let columns = columns.clone();
+        async move {
+            let (table, sent) = (Table(0), columns.clone());
+            let written = written(
+                self.call(match write {
+                    Write::Insert => DbCommand::Insert { table, id, writer, columns: sent },
+                    Write::Update(if_version) => {
+                        DbCommand::Update { table, id, writer, columns: sent, if_version }
+                    }
+                })
+                .await?,
+            );
+            let changed = written.affected > 0;
+            let version = written.version.unwrap_or(0);
+            Ok(Change { id, changed, row: changed.then_some(Row { id, version, writer, columns }) })
+        }
     }
 
     /// Carries out the database's part of a write: one statement that commits itself.
@@ -357,19 +351,51 @@ impl Database {
     /// # Panics
     /// On a read: there is nothing to write.
     pub async fn apply(&self, action: &Action) -> Result<Change, Failure> {
-        match action {
+        let (id, columns, write) = match action {
             Action::Update(id, columns) | Action::Modify(id, columns) => {
-                self.update(*id, columns).await
+                (*id, columns, Write::Update(None))
             }
-            Action::Insert(id, columns) => match self.insert(*id, columns).await {
-                Err(Failure::Sql(crate::step::SqlError::DuplicateKey)) => {
-                    Ok(Change { id: *id, changed: false, row: None })
-                }
-                result => result,
-            },
-            Action::Delete(id) => self.delete(*id).await,
+            Action::Insert(id, columns) => (*id, columns, Write::Insert),
+            Action::Delete(id) => return self.delete(*id).await,
             Action::Read(_) | Action::ReadMany(_) => panic!("a read is not a write"),
+        };
+        match self.write_row(self.port.op(), id, columns, write).await {
+            Err(Failure::Sql(SqlError::DuplicateKey)) if write == Write::Insert => {
+                Ok(Change { id, changed: false, row: None })
+            }
+            result => result,
         }
+    }
+}
+
+/// How a row is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Write {
+    Insert,
+    /// Only if the row still has this version, where one is given.
+    Update(Option<u64>),
+}
+
+fn written(reply: DbReply) -> Written {
+    match reply {
+        DbReply::Written(written) => written,
+        _ => Written::default(),
+    }
+}
+
+/// A statement under way.
+struct DatabaseCall<'a>(Call<'a>);
+
+impl Future for DatabaseCall<'_> {
+    type Output = Result<DbReply, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match ready!(Pin::new(&mut self.0).poll(context)) {
+            Answer::Database(DbReply::Error(error)) => Err(Failure::Sql(error)),
+            Answer::Database(reply) => Ok(reply),
+            Answer::Error(error) => Err(Failure::Database(error)),
+            other => unreachable!("a statement was answered with {other:?}"),
+        })
     }
 }
 
@@ -384,7 +410,7 @@ impl Local {
     }
 
     async fn call(&self, command: LocalCommand) -> LocalReply {
-        match self.port.call(Command::Local(command)).await {
+        match self.port.call(Command::Local(command), 0).await {
             Answer::Local(reply) => reply,
             other => unreachable!("shared memory answered with {other:?}"),
         }

@@ -3,24 +3,34 @@
 //! A pattern is an `async fn(&Cx, Op) -> Result<Reply, Failure>`, or a type that implements
 //! [`Pattern`] when it has settings or background work. [`Cx`] is its only source of
 //! stores, time and randomness; each `.await` on it is one step that a scheduler orders.
-//! The built-in ones are in files of their own, a short one each; [`Registry`] lists them
-//! and takes a user's.
+//! The built-in ones are in files of their own, a short one each, here, in `strategy/`
+//! and, known to be wrong, in `flawed/`;
+//! [`Registry`] lists them and takes a user's.
 
+mod about;
+mod built_in;
 mod cache_aside;
+mod carry_out;
 mod cx;
 mod failure;
+mod flawed;
 mod handles;
+mod log;
 mod no_cache;
 mod port;
 mod read_through;
 mod registry;
+mod strategy;
 mod write_behind;
 mod write_through;
 
-pub(crate) use cx::App;
+pub use about::SettingSpec;
 pub use cx::Cx;
+pub(crate) use cx::{App, Opened};
 pub use failure::Failure;
 pub use handles::{Cache, CasOutcome, Change, Database, Local};
+pub(crate) use log::outbox_table;
+pub use log::{Log, Notice, Outbox};
 pub use port::Port;
 pub use registry::{Entry, Registry, Settings, Traits};
 

@@ -5,6 +5,7 @@
 //! answer into the call's slot before polling again.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -21,6 +22,8 @@ pub(crate) type Ticket = u32;
 enum Slot {
     Free,
     Waiting,
+    /// The call was given up; its answer is still to come, and nobody else must get it.
+    Abandoned,
     Ready(Answer),
 }
 
@@ -28,13 +31,14 @@ enum Slot {
 #[derive(Debug)]
 pub struct Port {
     slots: RefCell<Vec<Slot>>,
-    outbox: RefCell<Vec<(Ticket, Command)>>,
-    marks: RefCell<Vec<&'static str>>,
+    outbox: RefCell<VecDeque<(Ticket, Command)>>,
+    marks: RefCell<VecDeque<&'static str>>,
     now: Cell<Time>,
     op: Cell<OpId>,
     seed: Seed,
     draws: Cell<u64>,
     inert: Cell<bool>,
+    asked_time: Cell<bool>,
 }
 
 impl Port {
@@ -48,6 +52,7 @@ impl Port {
             seed,
             draws: Cell::new(0),
             inert: Cell::new(false),
+            asked_time: Cell::new(false),
         }
     }
 
@@ -55,6 +60,7 @@ impl Port {
     pub(crate) fn begin(&self, op: OpId) {
         self.op.set(op);
         self.draws.set(0);
+        self.asked_time.set(false);
     }
 
     /// Whatever a destructor still sends goes nowhere: the process is dead.
@@ -67,7 +73,13 @@ impl Port {
     }
 
     pub(crate) fn now(&self) -> Time {
+        self.asked_time.set(true);
         self.now.get()
+    }
+
+    /// Whether the pattern has looked at the time since the operation began.
+    pub(crate) fn asked_time(&self) -> bool {
+        self.asked_time.get()
     }
 
     pub(crate) fn op(&self) -> OpId {
@@ -82,26 +94,56 @@ impl Port {
     }
 
     pub(crate) fn mark(&self, name: &'static str) {
-        self.marks.borrow_mut().push(name);
+        self.marks.borrow_mut().push_back(name);
     }
 
-    /// Moves the marks set since the last time into `into`.
-    pub(crate) fn take_marks(&self, into: &mut Vec<&'static str>) {
-        into.append(&mut self.marks.borrow_mut());
+    /// Takes the oldest mark.
+    #[inline]
+    pub(crate) fn take_mark(&self) -> Option<&'static str> {
+        self.marks.borrow_mut().pop_front()
     }
 
-    /// Moves the commands sent since the last time into `into`.
-    pub(crate) fn take_outbox(&self, into: &mut Vec<(Ticket, Command)>) {
-        into.append(&mut self.outbox.borrow_mut());
+    /// Takes the command that was sent first.
+    #[inline]
+    pub(crate) fn take_sent(&self) -> Option<(Ticket, Command)> {
+        self.outbox.borrow_mut().pop_front()
     }
 
     /// Puts the answer where the call will find it.
     pub(crate) fn answer(&self, ticket: Ticket, answer: Answer) {
         let mut slots = self.slots.borrow_mut();
-        // A call that was dropped meanwhile has freed its slot; nobody wants the answer.
-        if let Some(slot @ Slot::Waiting) = slots.get_mut(ticket as usize) {
-            *slot = Slot::Ready(answer);
+        match slots.get_mut(ticket as usize) {
+            Some(slot @ Slot::Waiting) => *slot = Slot::Ready(answer),
+            Some(slot @ Slot::Abandoned) => *slot = Slot::Free,
+            _ => {}
         }
+    }
+
+    /// Calls of earlier operations whose answers are still to come: later calls cannot have their
+    /// places.
+    pub(crate) fn abandoned(&self) -> Vec<Ticket> {
+        let slots = self.slots.borrow();
+        let abandoned = slots.iter().enumerate();
+        let abandoned = abandoned.filter(|(_, slot)| matches!(slot, Slot::Abandoned));
+        abandoned.map(|(place, _)| place as Ticket).collect()
+    }
+
+    /// Keeps these places from later calls, as calls that were abandoned do.
+    pub(crate) fn keep_abandoned(&self, tickets: &[Ticket]) {
+        let mut slots = self.slots.borrow_mut();
+        for ticket in tickets {
+            while slots.len() <= *ticket as usize {
+                slots.push(Slot::Free);
+            }
+            slots[*ticket as usize] = Slot::Abandoned;
+        }
+    }
+
+    /// As it was when it was made.
+    pub(crate) fn reset(&self) {
+        self.clear();
+        self.marks.borrow_mut().clear();
+        self.inert.set(false);
     }
 
     /// Forgets every call: the operation was dropped.
@@ -125,7 +167,7 @@ impl Port {
                 slots.len() - 1
             }
         } as Ticket;
-        self.outbox.borrow_mut().push((ticket, command));
+        self.outbox.borrow_mut().push_back((ticket, command));
         ticket
     }
 
@@ -141,52 +183,65 @@ impl Port {
         }
     }
 
-    /// A future that sends the command when first polled and resolves to its answer.
-    pub(crate) fn call(&self, command: Command) -> Call<'_> {
-        Call { port: self, state: CallState::Unsent(command) }
+    /// A future that sends the command when first polled and resolves to its answer. When
+    /// there is none it sends the command again, up to `retries` times.
+    pub(crate) fn call(&self, command: Command, retries: u32) -> Call<'_> {
+        Call { port: self, command: Some(command), retries, ticket: None }
     }
 }
 
 /// One command under way.
 pub(crate) struct Call<'a> {
     port: &'a Port,
-    state: CallState,
+    /// The command to send next; kept while there are retries left.
+    command: Option<Command>,
+    retries: u32,
+    ticket: Option<Ticket>,
 }
 
-enum CallState {
-    Unsent(Command),
-    Sent(Ticket),
-    Done,
+impl Call<'_> {
+    fn send(&mut self) -> Poll<Answer> {
+        let command = match self.retries {
+            0 => self.command.take(),
+            _ => self.command.clone(),
+        };
+        let command = command.expect("a step's future is not polled after it has finished");
+        self.ticket = Some(self.port.send(command));
+        Poll::Pending
+    }
 }
 
 impl Future for Call<'_> {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Answer> {
-        match std::mem::replace(&mut self.state, CallState::Done) {
-            CallState::Unsent(command) => {
-                self.state = CallState::Sent(self.port.send(command));
-                Poll::Pending
+        let Some(ticket) = self.ticket else { return self.send() };
+        match self.port.take(ticket) {
+            None => Poll::Pending,
+            Some(Answer::Error(_)) if self.retries > 0 => {
+                self.retries -= 1;
+                self.send()
             }
-            CallState::Sent(ticket) => match self.port.take(ticket) {
-                Some(answer) => Poll::Ready(answer),
-                None => {
-                    self.state = CallState::Sent(ticket);
-                    Poll::Pending
-                }
-            },
-            CallState::Done => panic!("a step's future was polled after it had finished"),
+            Some(answer) => {
+                self.ticket = None;
+                self.command = None;
+                Poll::Ready(answer)
+            }
         }
     }
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        // A call that the pattern gave up frees its slot, so that a late answer is dropped.
-        if let CallState::Sent(ticket) = self.state
+        // A slot that were free before its answer came would be given to another call, which
+        // would then be handed the wrong answer.
+        if let Some(ticket) = self.ticket
             && let Some(slot) = self.port.slots.borrow_mut().get_mut(ticket as usize)
         {
-            *slot = Slot::Free;
+            *slot = match slot {
+                Slot::Waiting => Slot::Abandoned,
+                _ => Slot::Free,
+            };
         }
     }
 }

@@ -4,13 +4,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::cache_aside::cache_aside;
-use super::no_cache::no_cache;
-use super::read_through::read_through;
-use super::write_behind::WriteBehind;
-use super::write_through::write_through;
-use super::{AnyPattern, Pattern};
-use crate::entity::{Entity, Product};
+use super::about::About;
+use super::{AnyPattern, Pattern, SettingSpec};
+use crate::entity::Entity;
 
 /// Settings of a pattern as a scenario gives them: names and numbers or texts.
 pub type Settings = BTreeMap<String, toml::Value>;
@@ -26,11 +22,28 @@ pub struct Traits {
     pub background: bool,
     /// It opens transactions, so clients need connections of their own.
     pub transactions: bool,
+    /// It reads the log of commits.
+    pub reads_log: bool,
+    /// It writes to the outbox, a table beside the application's.
+    pub outbox: bool,
+    /// Its readers compare every entry with its row: an old entry is as good as none.
+    pub validates: bool,
+    /// Its instances keep state that matters elsewhere than in `cx.local`, whose accesses are
+    /// steps: exploration then cannot tell two states apart, and merges none.
+    pub hidden_state: bool,
 }
 
 impl Traits {
     /// A pattern that reads the cache and has nothing else of note.
-    pub const CACHING: Traits = Traits { caches: true, background: false, transactions: false };
+    pub const CACHING: Traits = Traits {
+        caches: true,
+        background: false,
+        transactions: false,
+        reads_log: false,
+        outbox: false,
+        validates: false,
+        hidden_state: false,
+    };
 }
 
 /// One pattern by name.
@@ -42,6 +55,12 @@ pub struct Entry {
     pub summary: String,
     /// What the harness has to know.
     pub traits: Traits,
+    /// What it promises and what it does not, for the built-in ones.
+    pub text: String,
+    /// It is wrong on purpose, to show a hazard.
+    pub flawed: bool,
+    /// The settings of the built-in ones.
+    pub settings: &'static [SettingSpec],
     factory: Arc<Factory>,
 }
 
@@ -65,41 +84,24 @@ impl Registry {
         Registry { patterns: Vec::new(), entities: Vec::new() }
     }
 
-    /// The patterns and entities that come with staleproof.
-    pub fn built_in() -> Registry {
-        let background = Traits { background: true, ..Traits::CACHING };
-        Registry::empty()
-            .entity(Product)
-            .pattern_with(
-                "no-cache",
-                "the control: every read asks the database",
-                Traits::default(),
-                |_| Ok(no_cache),
-            )
-            .pattern(
-                "read-through",
-                "get, on a miss select and set; writers only update the \
-                      database",
-                read_through,
-            )
-            .pattern(
-                "write-through",
-                "read-through; writers update the database, then set the \
-                      cache",
-                write_through,
-            )
-            .pattern(
-                "cache-aside",
-                "read-through; writers update the database, then delete from \
-                      the cache",
-                cache_aside,
-            )
-            .pattern_with(
-                "write-behind",
-                "writers set the cache and queue the key; a flusher updates the database later",
-                background,
-                |_| Ok(WriteBehind::default()),
-            )
+    /// Adds a built-in pattern with what it says about itself.
+    pub(super) fn strategy<P: Pattern>(
+        self,
+        about: &About,
+        make: impl Fn(&Settings) -> Result<P, String> + Send + Sync + 'static,
+    ) -> Registry {
+        let mut registry = self.pattern_with(about.name, about.summary, about.traits, make);
+        if let Some(entry) = registry.patterns.last_mut() {
+            entry.text = about.text();
+            entry.settings = about.settings;
+        }
+        registry
+    }
+
+    /// Marks the patterns from this place on as wrong on purpose.
+    pub(super) fn flawed_from(mut self, place: usize) -> Registry {
+        self.patterns.iter_mut().skip(place).for_each(|entry| entry.flawed = true);
+        self
     }
 
     /// Adds a pattern that is a plain function of no settings, and that caches.
@@ -128,6 +130,9 @@ impl Registry {
             name: name.to_owned(),
             summary: summary.to_owned(),
             traits,
+            text: String::new(),
+            flawed: false,
+            settings: &[],
             factory,
         });
         self

@@ -1,57 +1,93 @@
 //! `write-behind`: writes go to the cache and are acknowledged; a flusher writes them to the
 //! database later. Keys wait in the process's queue, values in the cache, so a crash loses
-//! the keys and a restarted or evicting node loses the values.
+//! the keys and a restarted or evicting node loses the values. With `queue = "values"` the
+//! values wait in the queue too: then a crash alone loses them, whatever becomes of the node.
+//!
+//! Promises that a reader sees an acknowledged write at once, while the cache keeps it. Does not
+//! promise that an acknowledged write survives; flushers of several processes may also bring
+//! the writes of one row to the database in another order.
 
 use bytes::Bytes;
 
+use super::about::{About, Options, SettingSpec};
 use super::read_through::{read, read_many};
-use super::{Change, Cx, Failure, Pattern, Tick};
+use super::{Change, Cx, Failure, Pattern, Settings, Tick, Traits};
 use crate::operation::{Action, Op, OpId, Reply};
 use crate::step::{Columns, Key, Row, RowId, SqlError, Ttl};
+
+pub(super) const ABOUT: About = About {
+    name: "write-behind",
+    summary: "writers set the cache and queue the key; a flusher updates the database later",
+    source: include_str!("write_behind.rs"),
+    traits: Traits { background: true, ..Traits::CACHING },
+    settings: &[SettingSpec {
+        name: "queue",
+        default: "keys",
+        summary: "what waits in the process: `keys`, or `values` too",
+    }],
+};
 
 /// Acknowledges writes from the cache and flushes them from a queue in the process.
 pub struct WriteBehind {
     queue: Key,
-}
-
-impl Default for WriteBehind {
-    fn default() -> WriteBehind {
-        WriteBehind { queue: Key::from("dirty") }
-    }
+    queues_values: bool,
 }
 
 /// What waits in the queue beside a row's number: whether it is to be deleted.
 const DELETE: u8 = b'd';
 const WRITE: u8 = b'w';
+/// One byte for that, and two numbers: the row and the writer. A value may follow.
+const HEAD: usize = 1 + 8 + 8;
 
 impl WriteBehind {
+    pub(super) fn new(settings: &Settings) -> Result<WriteBehind, String> {
+        let options = Options::new(settings, ABOUT.settings)?;
+        let queues_values = options.choice("queue", &["keys", "values"])? == 1;
+        Ok(WriteBehind { queue: Key::from("dirty"), queues_values })
+    }
+
     async fn write(&self, cx: &Cx, id: RowId, columns: Columns) -> Result<Reply, Failure> {
         // The version is the database's to give, and it has not been asked yet: 0. Dirty
         // entries never expire: the value is nowhere else.
         let row = Row { id, version: 0, writer: cx.op(), columns };
-        cx.cache.set(&cx.key(id), cx.seal(&row), Ttl::NEVER).await?;
-        self.enqueue(cx, WRITE, id).await;
+        let value = cx.seal(&row);
+        cx.cache.set(&cx.key(id), value.clone(), Ttl::NEVER).await?;
+        self.enqueue(cx, WRITE, id, if self.queues_values { &value } else { &[] }).await;
         Ok(Reply::Written)
     }
 
-    async fn enqueue(&self, cx: &Cx, what: u8, id: RowId) {
+    async fn enqueue(&self, cx: &Cx, what: u8, id: RowId, value: &[u8]) {
         let mut entry = vec![what];
         entry.extend_from_slice(&id.0.to_le_bytes());
         entry.extend_from_slice(&cx.op().0.to_le_bytes());
+        entry.extend_from_slice(value);
         cx.local.push(&self.queue, Bytes::from(entry)).await;
     }
 
-    async fn flush(&self, cx: &Cx, id: RowId) -> Result<(), Failure> {
+    async fn flush(&self, cx: &Cx, id: RowId, queued: &[u8]) -> Result<(), Failure> {
         let key = cx.key(id);
-        let Some((value, token)) = cx.cache.gets(&key).await? else {
-            // The node lost the only copy; there is nothing left to write.
+        let held = cx.cache.gets(&key).await?;
+        let row = match (&held, queued) {
+            (Some((value, _)), []) => Some(cx.open(value)?),
+            (None, []) => None,
+            (_, queued) => Some(cx.open(queued)?),
+        };
+        // What a reader filled from the database has a version, and is nothing to write: the
+        // node lost the only copy of what was.
+        let Some(row) = row.filter(|row| row.version == 0) else {
             cx.mark("write-behind: the dirty value is gone");
             return Ok(());
         };
-        let row = cx.open(&value)?;
-        if let Some(flushed) = upsert(cx, &row).await?.row {
-            // A plain set would undo a write acknowledged since the `gets`.
-            cx.cache.cas(&key, cx.seal(&flushed), cx.ttl(), token).await?;
+        let flushed = upsert(cx, &row).await?.row;
+        if let (Some(flushed), Some((value, token))) = (flushed, held) {
+            let held = cx.open(&value)?;
+            // A dirty value of a later write (version 0) is flushed in its turn; what a reader
+            // filled from the database meanwhile is older.
+            let older = held.version != 0 && held.version < flushed.version;
+            if held.writer == flushed.writer || older {
+                // A plain set would undo a write acknowledged since the `gets`.
+                cx.cache.cas(&key, cx.seal(&flushed), cx.ttl(), token).await?;
+            }
         }
         Ok(())
     }
@@ -72,7 +108,7 @@ impl Pattern for WriteBehind {
             }
             Action::Delete(id) => {
                 cx.cache.delete(&cx.key(id)).await?;
-                self.enqueue(cx, DELETE, id).await;
+                self.enqueue(cx, DELETE, id, &[]).await;
                 Ok(Reply::Written)
             }
         }
@@ -83,7 +119,7 @@ impl Pattern for WriteBehind {
         let (what, id, writer) = entry_of(&entry);
         let done = match what {
             DELETE => cx.db.delete_as(writer, id).await.map(|_| ()),
-            _ => self.flush(cx, id).await,
+            _ => self.flush(cx, id, &entry[HEAD..]).await,
         };
         if done.is_err() {
             // Whatever failed is tried again behind what waits already.

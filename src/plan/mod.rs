@@ -45,18 +45,41 @@ pub struct ClientPlan {
     rows_per_read: u32,
     rows: u32,
     /// Reads of several rows as a script gives them, by operation.
-    several: FxHashMap<usize, Vec<RowId>>,
+    pub(crate) several: FxHashMap<usize, Vec<RowId>>,
 }
 
-/// One operation of the plan.
+impl ClientPlan {
+    /// Whether another client asks the same, one thing after the other.
+    pub fn asks_the_same(&self, other: &ClientPlan) -> bool {
+        self.ops == other.ops
+            && self.several == other.several
+            && self.rows_per_read == 1
+            && other.rows_per_read == 1
+    }
+}
+
+/// One operation of the plan: 16 bytes, because a long run has many millions of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedOp {
     /// Closed loop: the pause before it. Open loop: its arrival. In nanoseconds.
     pub wait: u64,
-    /// The row.
-    pub row: u32,
     /// What is done.
     pub kind: OpKind,
+    row_high: u16,
+    row_low: u32,
+}
+
+impl PlannedOp {
+    /// An operation on a row, whose number has at most 48 bits.
+    pub fn new(wait: u64, kind: OpKind, row: RowId) -> PlannedOp {
+        let row_high = u16::try_from(row.0 >> 32).expect("rows of a plan have 48 bits");
+        PlannedOp { wait, kind, row_high, row_low: row.0 as u32 }
+    }
+
+    /// The row.
+    pub fn row(&self) -> RowId {
+        RowId(u64::from(self.row_high) << 32 | u64::from(self.row_low))
+    }
 }
 
 impl Plan {
@@ -93,6 +116,32 @@ impl Plan {
         Plan { seed, rows, places, clients, processes: workload.processes, open_loop }
     }
 
+    /// A client's operations as a script that asks the same.
+    pub fn script(&self, client: &ClientPlan) -> Vec<String> {
+        let lines = client.ops.iter().enumerate().map(|(number, op)| {
+            let id = OpId::new(client.id, number as u32 + 1);
+            let rows: Vec<String> =
+                self.rows_of(client, id, number, op).iter().map(|row| row.0.to_string()).collect();
+            let rows = rows.join(",");
+            match op.wait {
+                0 => format!("{} {rows}", op.kind.name()),
+                wait => format!("{} {rows} after {}ns", op.kind.name(), wait),
+            }
+        });
+        lines.collect()
+    }
+
+    /// The rows that an operation is about.
+    fn rows_of(&self, client: &ClientPlan, id: OpId, number: usize, op: &PlannedOp) -> Vec<RowId> {
+        match client.several.get(&number) {
+            Some(rows) => rows.clone(),
+            None if op.kind == OpKind::Read && client.rows_per_read > 1 => {
+                self.several(client, id, op.row())
+            }
+            None => vec![op.row()],
+        }
+    }
+
     /// The rows that exist at the start.
     pub fn rows(&self) -> &[(Table, Row)] {
         &self.rows
@@ -103,7 +152,7 @@ impl Plan {
         let initial = self.rows.iter().map(|(_, row)| row.id);
         let named = self.clients.iter().flat_map(|client| {
             let several = client.several.values().flatten().copied();
-            client.ops.iter().map(|op| RowId(u64::from(op.row))).chain(several)
+            client.ops.iter().map(PlannedOp::row).chain(several)
         });
         initial.chain(named).collect::<std::collections::BTreeSet<RowId>>().into_iter()
     }
@@ -128,12 +177,29 @@ impl Plan {
         self.clients.iter().map(|client| client.ops.len()).sum()
     }
 
+    /// Whether some read is of several rows at once.
+    pub fn reads_several(&self) -> bool {
+        self.clients.iter().any(|client| client.rows_per_read > 1 || !client.several.is_empty())
+    }
+
     /// A client's operation, with what it writes.
     pub fn op(&self, client: ClientId, number: usize, entity: &dyn Entity) -> Option<Op> {
-        let plan = self.clients.get(client.0 as usize)?;
+        self.op_as(OpId::new(client, number as u32 + 1), number, entity)
+    }
+
+    /// The same without an end: after the last operation comes the first again, in the name of
+    /// a new operation, so that it writes something else. `None` when there is none at all, or
+    /// when a client has carried out 2^32.
+    pub fn op_again(&self, client: ClientId, number: u64, entity: &dyn Entity) -> Option<Op> {
+        let drawn = self.clients.get(client.0 as usize)?.ops.len() as u64;
+        let id = OpId::new(client, u32::try_from(number + 1).ok()?);
+        self.op_as(id, number.checked_rem(drawn)? as usize, entity)
+    }
+
+    fn op_as(&self, id: OpId, number: usize, entity: &dyn Entity) -> Option<Op> {
+        let plan = self.clients.get(id.client().0 as usize)?;
         let planned = plan.ops.get(number)?;
-        let id = OpId::new(client, number as u32 + 1);
-        let row = RowId(u64::from(planned.row));
+        let row = planned.row();
         let contents = || self.contents_of(row, id, entity);
         let action = match planned.kind {
             OpKind::Read => match plan.several.get(&number) {
@@ -175,10 +241,19 @@ impl Plan {
     }
 }
 
-/// Row numbers of inserts begin here and are spread by client, so that clients do not
-/// collide and none depends on how many others there are.
-const INSERTED: u32 = 1 << 24;
-const INSERTS_PER_CLIENT: u32 = 1 << 12;
+/// The row that a client's n-th insert creates. It depends on nothing else, so that clients
+/// never collide and one more client moves no row of the others. The first few of each have
+/// short numbers; the others lie above them, with room for 2^27 inserts of 2^17 clients.
+fn inserted(client: ClientId, number: u32) -> RowId {
+    const FIRST: u64 = 1 << 24;
+    const SHORT: u32 = 1 << 12;
+    const LONG: u64 = 1 << 45;
+    let (client, place) = (u64::from(client.0), u64::from(number));
+    RowId(match number < SHORT {
+        true => FIRST + client * u64::from(SHORT) + place,
+        false => LONG | client << 27 | place,
+    })
+}
 
 fn draw_client(
     workload: &Workload,
@@ -210,7 +285,8 @@ fn draw_client(
         arrivals: seed.stream(Purpose::Arrivals, u64::from(id.0)),
         inserted: Vec::new(),
         deleted: Vec::new(),
-        next_row: INSERTED.wrapping_add(id.0.wrapping_mul(INSERTS_PER_CLIENT)),
+        client: id,
+        made: 0,
         arrival: 0,
     };
     let operations = group.operations.unwrap_or(workload.operations);
@@ -228,9 +304,11 @@ struct Draw {
     rows: u32,
     operations: ChaCha8Rng,
     arrivals: ChaCha8Rng,
-    inserted: Vec<u32>,
-    deleted: Vec<u32>,
-    next_row: u32,
+    client: ClientId,
+    inserted: Vec<RowId>,
+    deleted: Vec<RowId>,
+    /// Rows made so far.
+    made: u32,
     arrival: u64,
 }
 
@@ -245,28 +323,27 @@ impl Draw {
         if kind == OpKind::Delete {
             self.deleted.push(row);
         }
-        PlannedOp { wait: self.wait(), row, kind }
+        PlannedOp::new(self.wait(), kind, row)
     }
 
     /// A row that this client deleted comes back before a new one is made.
-    fn new_row(&mut self) -> u32 {
+    fn new_row(&mut self) -> RowId {
         let row = self.deleted.pop().unwrap_or_else(|| {
-            let row = self.next_row;
-            self.next_row = row.wrapping_add(1);
-            row
+            self.made += 1;
+            inserted(self.client, self.made - 1)
         });
         self.inserted.push(row);
         row
     }
 
-    fn existing_row(&self, rank: u32) -> u32 {
+    fn existing_row(&self, rank: u32) -> RowId {
         if !self.latest {
-            return rank;
+            return RowId(rank.into());
         }
         let own = self.inserted.len() as u32;
         match rank < own {
             true => self.inserted[(own - 1 - rank) as usize],
-            false => self.rows - 1 - (rank - own).min(self.rows - 1),
+            false => RowId((self.rows - 1 - (rank - own).min(self.rows - 1)).into()),
         }
     }
 
@@ -311,7 +388,7 @@ impl fmt::Display for Plan {
                 let id = OpId::new(client.id, number as u32 + 1);
                 let wait = crate::time::human(op.wait);
                 let when = if self.open_loop { "at" } else { "after" };
-                write!(f, "{id} {} {}", op.kind.name(), op.row)?;
+                write!(f, "{id} {} {}", op.kind.name(), op.row().0)?;
                 if let Some(ids) = client.several.get(&number) {
                     ids[1..].iter().try_for_each(|id| write!(f, ",{}", id.0))?;
                 }
@@ -319,5 +396,24 @@ impl fmt::Display for Plan {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_inserts_make_the_same_row() {
+        let clients = [0, 1, 2, 7, 99_999].map(ClientId);
+        let numbers = [0, 1, 4_095, 4_096, 4_097, 8_192, (1 << 27) - 1];
+        let mut rows = std::collections::BTreeSet::new();
+        for client in clients {
+            for number in numbers {
+                let row = inserted(client, number);
+                assert!(rows.insert(row), "{client:?} {number}");
+                assert_eq!(PlannedOp::new(0, OpKind::Insert, row).row(), row);
+            }
+        }
     }
 }

@@ -40,6 +40,6 @@ pub(super) fn fill(plan: &mut ClientPlan, lines: &[String]) {
         if rows.len() > 1 {
             plan.several.insert(plan.ops.len(), rows.clone());
         }
-        plan.ops.push(PlannedOp { wait, row: rows[0].0 as u32, kind });
+        plan.ops.push(PlannedOp::new(wait, kind, rows[0]));
     }
 }

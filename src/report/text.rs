@@ -1,7 +1,9 @@
 //! The result for a terminal: a line per claim, then the details of what needs them.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
+use crate::run::accept;
 use crate::run::metrics::{self, CLAIM};
 use crate::run::{ClaimVerdict, Expectation, Finding, Outcome, ScenarioResult};
 use crate::scenario::MetricKind;
@@ -18,7 +20,7 @@ pub enum Colour {
 }
 
 impl Colour {
-    fn paint(self, code: &str, text: &str) -> String {
+    pub(super) fn paint(self, code: &str, text: &str) -> String {
         match self {
             Colour::On => format!("\x1b[{code}m{text}\x1b[0m"),
             Colour::Off => text.to_owned(),
@@ -62,7 +64,7 @@ pub fn details(result: &ScenarioResult, colour: Colour) -> String {
         result.runs,
         if result.runs == 1 { "run" } else { "runs" },
         result.seed,
-        result.seed + result.runs - 1
+        result.seed.saturating_add(result.runs.saturating_sub(1))
     );
     for expectation in &result.expectations {
         let _ = writeln!(out, "  {}", judged(expectation, colour));
@@ -143,7 +145,7 @@ fn show_finding(out: &mut String, finding: &Finding, of: usize) {
             let _ = writeln!(out, "    {label}: {text}");
         }
     }
-    for line in &finding.timeline {
+    for line in super::lanes::render(&finding.timeline) {
         let _ = writeln!(out, "    {line}");
     }
 }
@@ -155,14 +157,29 @@ pub fn reproduce(result: &ScenarioResult, options: &str) -> String {
         .iter()
         .filter(|expectation| expectation.met == Some(false))
         .find_map(|expectation| expectation.seed);
+    let file = shell_path(&result.scenario);
     match seed {
-        Some(seed) => {
-            format!("reproduce: staleproof run {} --seed {seed} --runs 1{options}", result.scenario)
+        Some(seed) => format!("staleproof run {file} --seed {seed} --runs 1{options}"),
+        None => {
+            format!("staleproof run {file} --seed {} --runs {}{options}", result.seed, result.runs)
         }
-        None => format!(
-            "reproduce: staleproof run {} --seed {} --runs {}{options}",
-            result.scenario, result.seed, result.runs
-        ),
+    }
+}
+
+/// A path as one word of a shell's command that no program takes for an option.
+pub(crate) fn shell_path(path: &str) -> Cow<'_, str> {
+    match path.starts_with('-') {
+        true => Cow::Owned(shell_word(&format!("./{path}")).into_owned()),
+        false => shell_word(path),
+    }
+}
+
+/// The text as one word of a shell's command, quoted where it has to be.
+fn shell_word(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:,+@%".contains(c);
+    match text.chars().all(plain) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("'{}'", text.replace('\'', r"'\''"))),
     }
 }
 
@@ -198,6 +215,15 @@ fn judged(expectation: &Expectation, colour: Colour) -> String {
         Some(false) => colour.paint("31", "NOT MET "),
         None => colour.paint("33", "untested"),
     };
+    if expectation.scope == accept::SCOPE {
+        let (hazard, wanted) = (&expectation.metric, &expectation.wanted);
+        let found = match (expectation.seed, expectation.measured) {
+            (Some(_), Some(value)) if value >= u64::MAX as f64 => "without end".to_owned(),
+            (Some(_), Some(value)) => format!("up to {}", shown(hazard, value)),
+            _ => "not seen".to_owned(),
+        };
+        return format!("{mark} finding {hazard} {found}, accepted {wanted}");
+    }
     let scope = match expectation.scope.as_str() {
         "each" => " in each run",
         "some" => " in some run",
@@ -207,10 +233,11 @@ fn judged(expectation: &Expectation, colour: Colour) -> String {
 }
 
 /// A value in the unit of its metric.
-fn shown(metric: &str, value: f64) -> String {
-    match metrics::find(metric).map(|metric| metric.spec.kind) {
+pub(crate) fn shown(metric: &str, value: f64) -> String {
+    match metrics::kind(metric) {
+        Some(MetricKind::Duration) if value >= u64::MAX as f64 => "without end".to_owned(),
         Some(MetricKind::Duration) => human(value as u64),
-        Some(MetricKind::Ratio) => format!("{value:.4}"),
+        Some(MetricKind::Share | MetricKind::Ratio) => format!("{value:.4}"),
         Some(MetricKind::Verdict) => {
             VERDICTS.get(value as usize).copied().unwrap_or("unknown").to_owned()
         }

@@ -1,19 +1,18 @@
 //! Puts a bad entry into words, with the steps that matter.
 
 use super::result::Finding;
+use super::series::AuditRow;
+use super::timeline::{Interest, Timeline};
 use crate::check::audit::Entry;
 use crate::check::cause::Cause;
-use crate::history::record::{History, StepRecord, StepResult};
+use crate::history::record::{History, StepRecord};
 use crate::operation::OpId;
 use crate::seed::Seed;
 use crate::step::{Remaining, StepId};
 use crate::time::Time;
 
-/// Steps shown of a timeline at most.
-const TIMELINE_STEPS_MAX: usize = 24;
-
 /// The finding for a bad entry of a run.
-pub(super) fn describe(history: &History, seed: Seed, entry: &Entry) -> Finding {
+pub(super) fn describe(history: &History, seed: Seed, entry: &Entry, faults: &[String]) -> Finding {
     let cause = entry.cause.as_ref();
     let step = |id: Option<StepId>| id.and_then(|id| history.steps.get(id.0 as usize));
     let audit = history.phases.audit;
@@ -36,7 +35,36 @@ pub(super) fn describe(history: &History, seed: Seed, entry: &Entry) -> Finding 
         installed_by: step(cause.and_then(|cause| cause.installed)).map(in_words),
         superseded_by: superseded(history, cause),
         invalidation: cause.map(|cause| cause.invalidation.words().to_owned()),
-        timeline: cause.map_or_else(Vec::new, |cause| timeline(history, entry, cause)),
+        timeline: cause
+            .map_or_else(Timeline::default, |cause| timeline(history, entry, cause, faults)),
+    }
+}
+
+/// A finding as a row of the audit's table.
+pub(super) fn row(finding: &Finding) -> AuditRow {
+    let expires = match finding.expires_in_seconds {
+        _ if finding.never_heals => Some("never".to_owned()),
+        seconds => seconds.map(|seconds| format!("{seconds} s")),
+    };
+    let parts: Vec<String> = [
+        ("installed by", &finding.installed_by),
+        ("superseded by", &finding.superseded_by),
+        ("invalidation", &finding.invalidation),
+    ]
+    .into_iter()
+    .filter_map(|(label, text)| text.as_ref().map(|text| format!("{label} {text}")))
+    .collect();
+    AuditRow {
+        key: finding.key.clone(),
+        node: finding.node,
+        class: finding.class.clone(),
+        cached: finding.cached.clone(),
+        current: finding.current.clone(),
+        versions_behind: finding.versions_behind,
+        age_nanos: finding.age_nanos,
+        expires,
+        hazard: finding.hazard.clone(),
+        provenance: (!parts.is_empty()).then(|| parts.join("; ")),
     }
 }
 
@@ -50,58 +78,11 @@ fn in_words(step: &StepRecord) -> String {
     format!("{} of {} at {}", step.kind.name(), step.op, step.executed)
 }
 
-/// The steps on the key by the operations that the cause names, in the order in which they
-/// took effect.
-fn timeline(history: &History, entry: &Entry, cause: &Cause) -> Vec<String> {
+/// The steps on the key by the operations that the cause names.
+fn timeline(history: &History, entry: &Entry, cause: &Cause, faults: &[String]) -> Timeline {
     let of = |id: Option<StepId>| id.and_then(|id| history.steps.get(id.0 as usize)).map(|s| s.op);
     let actors = [of(cause.installed), of(cause.commit), of(cause.invalidated), entry.current];
-    let mut steps: Vec<(usize, &StepRecord)> = history
-        .steps
-        .iter()
-        .enumerate()
-        .filter(|(_, step)| step.key == Some(entry.key) || step.key.is_none())
-        .filter(|(_, step)| actors.contains(&Some(step.op)))
-        .collect();
-    steps.sort_by_key(|(number, step)| (step.executed.min(step.sent_or_executed()), *number));
-    let lines = steps.iter().map(|(_, step)| line(history, step));
-    let mut lines: Vec<String> = lines.take(TIMELINE_STEPS_MAX).collect();
-    if steps.len() > TIMELINE_STEPS_MAX {
-        lines.push(format!("... and {} more", steps.len() - TIMELINE_STEPS_MAX));
-    }
-    lines
-}
-
-fn line(history: &History, step: &StepRecord) -> String {
-    let at = step.sent_or_executed().to_string();
-    let who = step.op.to_string();
-    let key = step.key.map_or_else(String::new, |key| history.keys.name(key).to_string());
-    let mut line = format!("{at:>12}  {who:<12} {:<14} {key}", step.kind.name());
-    match step.result {
-        StepResult::Pending => line.push_str("  not executed"),
-        StepResult::Missing => line.push_str("  nothing there"),
-        StepResult::NotDone => line.push_str("  nothing to do"),
-        StepResult::Exists => line.push_str("  changed since"),
-        StepResult::CacheRefused(error) => line.push_str(&format!("  {error:?}")),
-        StepResult::SqlFailed(error) => line.push_str(&format!("  {}", error.name())),
-        _ if step.value != OpId::NONE => {
-            line.push_str(&format!("  value of {}", step.value));
-        }
-        _ => {}
-    }
-    if let Some(error) = step.error {
-        line.push_str(&format!("  ({} for the caller)", error.name()));
-    } else if step.answered == Time::NEVER && step.op != OpId::NONE {
-        line.push_str("  (no answer seen)");
-    }
-    if step.fault.is_some() {
-        line.push_str("  << fault");
-    }
-    line
-}
-
-impl StepRecord {
-    /// When it took effect, or else when it was sent.
-    fn sent_or_executed(&self) -> Time {
-        if self.executed == Time::NEVER { self.sent } else { self.executed }
-    }
+    let operations: Vec<OpId> =
+        actors.into_iter().flatten().filter(|op| *op != OpId::INITIAL).collect();
+    Timeline::of(history, &Interest { operations: &operations, key: Some(entry.key), faults })
 }

@@ -2,10 +2,10 @@
 
 use super::measure::{HIT, MISS, Measure, READ, WRITE};
 use crate::check::audit::Class;
-use crate::scenario::MetricKind::{self, Count, Duration, Ratio, Verdict};
-use crate::scenario::MetricSpec;
+use crate::scenario::MetricKind::{self, Count, Duration, Ratio, Share, Verdict};
+use crate::scenario::{MetricSpec, Number};
 
-type Value = fn(&Measure) -> Option<f64>;
+type Value = fn(&Measure) -> Option<Number>;
 
 /// A metric and how it is computed; `None` means that it was not measured.
 pub(crate) struct Metric {
@@ -26,20 +26,20 @@ const fn timed(name: &'static str, kind: MetricKind, value: Value, s: &'static s
     Metric { spec: MetricSpec { name, kind, summary: s }, value, needs_time: true }
 }
 
-fn count(number: u64) -> Option<f64> {
-    Some(number as f64)
+fn count(number: u64) -> Option<Number> {
+    Some(Number::Whole(number))
 }
 
-fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+fn ratio(part: u64, whole: u64) -> Option<Number> {
+    (whole > 0).then(|| Number::Real(part as f64 / whole as f64))
 }
 
-fn quantile(measure: &Measure, which: usize, quantile: f64) -> Option<f64> {
+fn quantile(measure: &Measure, which: usize, quantile: f64) -> Option<Number> {
     let histogram = &measure.latencies[which];
-    (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile) as f64)
+    (!histogram.is_empty()).then(|| Number::Whole(histogram.value_at_quantile(quantile)))
 }
 
-fn age(measure: &Measure, quantile: f64) -> Option<f64> {
+fn age(measure: &Measure, quantile: f64) -> Option<Number> {
     let mut ages = measure.reads.ages.clone();
     ages.sort_unstable();
     // Over all reads: those that were not stale have age 0.
@@ -78,6 +78,12 @@ pub(crate) static METRICS: &[Metric] = &[
         |m| count(m.entry_age_nanos),
         "for how long the oldest bad entry has been wrong at the audit",
     ),
+    metric(
+        "max_staleness",
+        Duration,
+        |m| count(m.reads.ages.iter().copied().max().unwrap_or(0).max(m.entry_age_nanos)),
+        "the longer of `max_read_staleness` and `max_entry_staleness`",
+    ),
     timed(
         "max_exposure",
         Duration,
@@ -96,15 +102,15 @@ pub(crate) static METRICS: &[Metric] = &[
     metric("misses", Count, |m| count(m.reads.misses), "reads that asked the cache in vain"),
     metric(
         "hit_ratio",
-        Ratio,
+        Share,
         |m| ratio(m.reads.hits, m.reads.hits + m.reads.misses),
         "hits of hits and misses",
     ),
     metric("stale_reads", Count, |m| count(m.reads.stale), "reads of superseded values"),
-    metric("p_stale", Ratio, |m| ratio(m.reads.stale, m.reads.reads), "stale reads of all reads"),
+    metric("p_stale", Share, |m| ratio(m.reads.stale, m.reads.reads), "stale reads of all reads"),
     metric(
         "p_stale_hits",
-        Ratio,
+        Share,
         |m| ratio(m.reads.stale_hits, m.reads.hits),
         "stale hits of all hits",
     ),
@@ -178,6 +184,13 @@ pub(crate) static METRICS: &[Metric] = &[
 /// What scenarios may name.
 pub fn specs() -> Vec<MetricSpec> {
     METRICS.iter().map(|metric| metric.spec).collect()
+}
+
+/// What kind of value stands under this name in a result: a metric's, or, for a hazard among
+/// accepted findings, how long its longest finding lasted.
+pub(crate) fn kind(name: &str) -> Option<MetricKind> {
+    let metric = find(name).map(|metric| metric.spec.kind);
+    metric.or_else(|| crate::hazard::find(name).map(|_| Duration))
 }
 
 /// The metric of this name.

@@ -1,20 +1,35 @@
 //! Runs a scenario: draws, simulates, audits, measures and judges every run, and adds up.
 
+pub mod accept;
+mod cache_choice;
+mod database_choice;
 mod finding;
+mod host;
+pub mod lint;
 mod measure;
+pub mod memory;
 pub mod metrics;
 mod result;
+pub mod series;
 mod servers;
+pub mod timeline;
 mod verdict;
+mod visibility;
 
+pub use cache_choice::{CacheChoice, CacheClient, Pace, Place, RealCache};
+pub use database_choice::DatabaseChoice;
+pub(crate) use host::Host;
 pub use measure::Measure;
 pub use result::{ClaimVerdict, Expectation, FORMAT, Finding, Outcome, ScenarioResult, Struck};
-pub use servers::{CacheChoice, DatabaseChoice, Servers};
+pub use servers::Servers;
+#[cfg(all(feature = "memcached", feature = "serve"))]
+pub(crate) use servers::check_number;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::backend::{BackendError, Cache, Clock, Origin};
+use crate::backend::{BackendError, Clock, Means};
 use crate::check::audit::{self, Subject};
 use crate::check::{States, exposure, reads};
 use crate::entity::Entity;
@@ -24,7 +39,6 @@ use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::schedule::{RunError, Setup, route, simulate};
 use crate::seed::Seed;
-use crate::step::{CacheCommand, ConnectionId, Footprint, Table};
 use crate::time::Time;
 
 /// Findings that a result keeps; the counts tell of all.
@@ -41,6 +55,15 @@ pub enum Error {
         /// Why.
         source: RunError,
     },
+    /// Code that is not an operation of the pattern panicked.
+    #[error(
+        "run with seed {seed} panicked (see above): a mistake of staleproof, or of the pattern's \
+         or the entity's code outside an operation"
+    )]
+    Panicked {
+        /// The run's seed.
+        seed: u64,
+    },
     /// The scenario names a pattern or entity that the registry does not have.
     #[error("the registry has no {what} `{name}`")]
     Unregistered {
@@ -55,6 +78,12 @@ pub enum Error {
 pub trait Progress {
     /// A run is over; `false` asks to stop.
     fn run_done(&mut self, done: u64, of: u64) -> bool;
+
+    /// What happened in a run that is over.
+    fn ran(&mut self, _seed: Seed, _run: &Run) {}
+
+    /// A run after the first one failed; those before it are judged all the same.
+    fn failed(&mut self, _error: Error) {}
 }
 
 /// Nobody watches.
@@ -70,6 +99,8 @@ pub struct Run {
     pub history: History,
     /// The audit.
     pub entries: Vec<audit::Entry>,
+    /// Exposure; `None` where steps were not recorded.
+    pub exposure: Option<exposure::Exposure>,
     /// What was measured.
     pub measure: Measure,
     /// What the cache was.
@@ -78,6 +109,10 @@ pub struct Run {
     pub database: String,
     /// Whose clock the expiry follows.
     pub clock: Clock,
+    /// How the cache did what servers cannot be told to do.
+    pub means: Means,
+    /// What was asked of the cache and could not be done.
+    pub untested: Vec<String>,
 }
 
 /// Runs a scenario once.
@@ -90,13 +125,10 @@ pub fn run_once(
     let (entry, entity) = registered(scenario, registry)?;
     let failed = |source: RunError| Error::Run { seed: seed.0, source };
     let backend = |error: BackendError| failed(error.into());
-    let mut cache = servers.cache(scenario, seed).map_err(backend)?;
-    let mut database = servers.database(entry.traits).map_err(backend)?;
     let plan = Plan::draw(scenario, seed, &**entity);
-    let node_names = servers.node_names(scenario);
-    if cache.clock() == Clock::Real {
-        clear(&mut *cache, &plan, &**entity, &node_names).map_err(backend)?;
-    }
+    let phases = host::phases(scenario, seed);
+    let host = servers.host(scenario, entry.traits, &**entity, &plan, &phases);
+    let Host { mut cache, mut database, node_names } = host.map_err(backend)?;
     let history = simulate(Setup {
         scenario,
         seed,
@@ -125,33 +157,25 @@ pub fn run_once(
     let measure = Measure::of(&history, &states, reads, &entries, exposure.as_ref(), rules);
     Ok(Run {
         measure,
+        exposure,
         entries,
         history,
         cache: cache.describe(),
         database: database.describe(),
         clock: cache.clock(),
+        means: cache.means(),
+        untested: cache.untested().to_vec(),
     })
 }
 
-/// A real server may hold entries of an earlier run; only our own keys are removed.
-fn clear(
-    cache: &mut dyn Cache,
-    plan: &Plan,
-    entity: &dyn Entity,
-    node_names: &[String],
-) -> Result<(), BackendError> {
-    let node_of = route(node_names);
-    for row in plan.row_ids() {
-        let key = entity.key(Table(0), row);
-        let node = node_of(&key);
-        let delete = CacheCommand::Delete { key };
-        let (connection, origin) = (ConnectionId(u32::MAX), Origin::default());
-        cache.execute(Time::ZERO, node, connection, origin, &delete, &mut Footprint::off())?;
-    }
-    Ok(())
+/// The bad entries of a run in words, the first ones; `faults` are the rules in words.
+pub fn findings(run: &Run, seed: Seed, faults: &[String]) -> Vec<Finding> {
+    let bad = run.entries.iter().filter(|entry| entry.class.is_bad());
+    bad.take(FINDINGS_MAX).map(|e| finding::describe(&run.history, seed, e, faults)).collect()
 }
 
-fn registered<'a>(
+/// The pattern and the entity that a scenario names.
+pub(crate) fn registered<'a>(
     scenario: &Scenario,
     registry: &'a Registry,
 ) -> Result<(&'a Entry, &'a Arc<dyn Entity>), Error> {
@@ -170,14 +194,24 @@ struct Tally {
     findings: Vec<Finding>,
     hazards: BTreeMap<String, u64>,
     marks: BTreeMap<String, u64>,
+    visibility: visibility::Visibility,
+    /// The run that is shown in detail, and whether it has a bad entry.
+    shown: Option<(series::ShownRun, bool)>,
     cache: String,
     database: String,
     clock: Clock,
+    means: Means,
+    untested: Vec<String>,
     duration: Time,
+    /// What went wrong by hazard, where the scenario accepts some of it.
+    known: Option<accept::Known>,
 }
 
-/// Runs a scenario as often as it says, or until whoever watches asks to stop, and judges the
-/// runs that were completed.
+/// Runs a scenario as often as it says, or until a run fails or whoever watches asks to stop,
+/// and judges the runs that were completed.
+///
+/// # Errors
+/// When no run was completed.
 pub fn run(
     scenario: &Scenario,
     name: &str,
@@ -190,15 +224,33 @@ pub fn run(
         findings: Vec::new(),
         hazards: BTreeMap::new(),
         marks: BTreeMap::new(),
+        visibility: visibility::Visibility::default(),
+        shown: None,
         cache: String::new(),
         database: String::new(),
         clock: Clock::Virtual,
+        means: Means::default(),
+        untested: Vec::new(),
         duration: Time::ZERO,
+        known: (!scenario.accept.is_empty()).then(accept::Known::default),
     };
+    let rules: Vec<String> = scenario.faults.iter().map(ToString::to_string).collect();
     for number in 0..scenario.runs {
         let seed = Seed(scenario.seed).of_run(number);
-        let run = run_once(scenario, registry, servers, seed)?;
-        tally.take(seed, run);
+        // A pattern that panics in an operation is a finding; what panics elsewhere must not
+        // take along what other runs came to. Nothing of this run is used afterwards.
+        let run = catch_unwind(AssertUnwindSafe(|| run_once(scenario, registry, servers, seed)))
+            .unwrap_or(Err(Error::Panicked { seed: seed.0 }));
+        let run = match run {
+            Ok(run) => run,
+            Err(error) if number == 0 => return Err(error),
+            Err(error) => {
+                progress.failed(error);
+                break;
+            }
+        };
+        progress.ran(seed, &run);
+        tally.take(seed, run, &rules);
         if !progress.run_done(number + 1, scenario.runs) {
             break;
         }
@@ -208,13 +260,22 @@ pub fn run(
 }
 
 impl Tally {
-    fn take(&mut self, seed: Seed, run: Run) {
+    fn take(&mut self, seed: Seed, run: Run, rules: &[String]) {
         for entry in run.entries.iter().filter(|entry| entry.class.is_bad()) {
             let hazard = entry.cause.as_ref().map_or("not determined", |cause| cause.hazard);
             *self.hazards.entry(hazard.to_owned()).or_insert(0) += 1;
             if self.findings.len() < FINDINGS_MAX {
-                self.findings.push(finding::describe(&run.history, seed, entry));
+                self.findings.push(finding::describe(&run.history, seed, entry, rules));
             }
+        }
+        let states = States::new(&run.history);
+        self.visibility.take(&run.history, &states);
+        if let Some(known) = &mut self.known {
+            known.take(&run, &states, seed);
+        }
+        let has_bad = run.measure.bad_entries() > 0;
+        if self.shown.as_ref().is_none_or(|(_, bad)| has_bad && !bad) {
+            self.shown = Some((series::shown_run(&run, &states, seed, rules), has_bad));
         }
         for (mark, count) in &run.history.marks {
             *self.marks.entry((*mark).to_owned()).or_insert(0) += count;
@@ -224,5 +285,9 @@ impl Tally {
         self.cache = run.cache;
         self.database = run.database;
         self.clock = run.clock;
+        self.means = run.means;
+        self.untested.extend(run.untested);
+        self.untested.sort();
+        self.untested.dedup();
     }
 }

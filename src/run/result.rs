@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::series::Series;
+use super::timeline::Timeline;
+
 /// The version of this format; a reader refuses others.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The result of one scenario over all its runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +48,12 @@ pub struct ScenarioResult {
     pub findings: Vec<Finding>,
     /// Places of the pattern that were reached.
     pub marks: BTreeMap<String, u64>,
+    /// Curves and rows for figures.
+    pub series: Series,
+    /// The scenario with everything that the command line changed, as TOML.
+    pub definition: String,
+    /// The command that shows it again.
+    pub reproduce: String,
 }
 
 /// Whether a scenario went as expected.
@@ -74,9 +83,9 @@ pub enum ClaimVerdict {
 /// An expectation and what was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Expectation {
-    /// `all`, `each` or `some`.
+    /// `all`, `each`, `some`; or `accept`, for a finding that the scenario knows.
     pub scope: String,
-    /// The metric.
+    /// The metric; with `accept` the hazard, whose longest finding is measured.
     pub metric: String,
     /// What was wanted.
     pub wanted: String,
@@ -133,6 +142,6 @@ pub struct Finding {
     pub superseded_by: Option<String>,
     /// What became of the invalidation.
     pub invalidation: Option<String>,
-    /// The steps that matter, a line each.
-    pub timeline: Vec<String>,
+    /// The steps that matter.
+    pub timeline: Timeline,
 }

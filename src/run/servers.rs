@@ -1,35 +1,15 @@
 //! Which cache and which database a run is made on.
 
-use std::path::PathBuf;
-
+use super::DatabaseChoice;
+use super::cache_choice::{CacheChoice, Place, RealCache};
 use crate::backend::database_model::Model;
 use crate::backend::memcached_model::{Limits, Nodes};
+use crate::backend::postgres_model::Postgres;
+use crate::backend::url::ServerPlace;
 use crate::backend::{BackendError, Cache, Database};
 use crate::pattern::Traits;
-use crate::scenario::Scenario;
-use crate::seed::{Purpose, Seed, below};
-
-/// The cache of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CacheChoice {
-    /// The model.
-    #[default]
-    Model,
-    /// Real servers, as `host:port`.
-    Memcached(Vec<String>),
-}
-
-/// The database of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum DatabaseChoice {
-    /// The model.
-    Model,
-    /// SQLite: in memory, or in a temporary WAL file where the pattern opens transactions.
-    #[default]
-    Sqlite,
-    /// SQLite in this file.
-    SqliteFile(PathBuf),
-}
+use crate::scenario::{Profile, Scenario};
+use crate::step::Isolation;
 
 /// What a run is made on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +25,7 @@ impl Servers {
     pub(super) fn cache(
         &self,
         scenario: &Scenario,
-        seed: Seed,
+        phases: &[u64],
     ) -> Result<Box<dyn Cache>, BackendError> {
         match &self.cache {
             CacheChoice::Model => {
@@ -53,29 +33,35 @@ impl Servers {
                     items: scenario.cache.items_max.map(|items| items as usize),
                     bytes: scenario.cache.bytes_max,
                 };
-                let phase = |node| below(seed.draw(Purpose::ClockPhase, node, 0), 1_000_000_000);
-                let phases: Vec<u64> = (0..u64::from(scenario.cache.nodes)).map(phase).collect();
-                Ok(Box::new(Nodes::new(limits, &phases)))
+                Ok(Box::new(Nodes::new(limits, phases)))
             }
-            CacheChoice::Memcached(servers) => real_cache(scenario, servers),
+            CacheChoice::Memcached(cache) => real_cache(scenario, cache, phases),
         }
     }
 
     /// An empty database.
-    pub(super) fn database(&self, traits: Traits) -> Result<Box<dyn Database>, BackendError> {
+    pub(crate) fn database(
+        &self,
+        scenario: &Scenario,
+        traits: Traits,
+    ) -> Result<Box<dyn Database>, BackendError> {
         match &self.database {
-            DatabaseChoice::Model => Ok(Box::new(Model::new())),
+            DatabaseChoice::Model => Ok(model(scenario.database.profile, scenario)),
+            DatabaseChoice::ModelOf(profile) => Ok(model(*profile, scenario)),
+            DatabaseChoice::Postgres(place) => postgres(place, scenario),
+            DatabaseChoice::MariaDb(place) => mariadb(place, scenario),
             choice => sqlite(choice, traits),
         }
     }
 
-    /// The nodes' names, by which clients route.
-    pub(super) fn node_names(&self, scenario: &Scenario) -> Vec<String> {
+    /// The nodes' names, by which clients route. Servers of our own have the model's names:
+    /// with those of their ports, routes would differ from run to run.
+    pub(crate) fn node_names(&self, scenario: &Scenario) -> Vec<String> {
         match &self.cache {
-            CacheChoice::Model => {
-                (0..scenario.cache.nodes).map(|node| format!("node{node}:11211")).collect()
+            CacheChoice::Memcached(RealCache { place: Place::Servers(servers), .. }) => {
+                servers.clone()
             }
-            CacheChoice::Memcached(servers) => servers.clone(),
+            _ => (0..scenario.cache.nodes).map(|node| format!("node{node}:11211")).collect(),
         }
     }
 }
@@ -100,27 +86,93 @@ fn sqlite(_: &DatabaseChoice, _: Traits) -> Result<Box<dyn Database>, BackendErr
     })
 }
 
-#[cfg(feature = "memcached")]
-fn real_cache(scenario: &Scenario, servers: &[String]) -> Result<Box<dyn Cache>, BackendError> {
-    use crate::backend::memcached::Memcached;
-    if servers.len() != usize::from(scenario.cache.nodes) {
-        return Err(BackendError {
-            server: format!("memcached://{}", servers.join(",")),
-            problem: format!(
-                "the scenario has {} cache nodes and {} servers were given; give as many, \
-                 separated by commas",
-                scenario.cache.nodes,
-                servers.len()
-            ),
-        });
+fn model(profile: Profile, scenario: &Scenario) -> Box<dyn Database> {
+    match (profile, scenario.database.isolation) {
+        (Profile::Sqlite, _) => Box::new(Model::new()),
+        (Profile::Postgres, isolation) => Box::new(Postgres::new(isolation)),
+        (Profile::PostgresRr, _) => Box::new(Postgres::new(Isolation::RepeatableRead)),
     }
-    Ok(Box::new(Memcached::connect(servers)?))
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(place: &ServerPlace, scenario: &Scenario) -> Result<Box<dyn Database>, BackendError> {
+    // The profile names a level too, which the scenario's own goes before.
+    let isolation = match (scenario.database.isolation, scenario.database.profile) {
+        (Isolation::Default, Profile::PostgresRr) => Isolation::RepeatableRead,
+        (isolation, _) => isolation,
+    };
+    crate::backend::postgres::open(place, isolation)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_: &ServerPlace, _: &Scenario) -> Result<Box<dyn Database>, BackendError> {
+    Err(BackendError {
+        server: "postgres".to_owned(),
+        problem: "this build has no PostgreSQL client; build with the feature `postgres`"
+            .to_owned(),
+    })
+}
+
+#[cfg(feature = "mariadb")]
+fn mariadb(place: &ServerPlace, scenario: &Scenario) -> Result<Box<dyn Database>, BackendError> {
+    crate::backend::mariadb::open(place, scenario.database.isolation)
+}
+
+#[cfg(not(feature = "mariadb"))]
+fn mariadb(_: &ServerPlace, _: &Scenario) -> Result<Box<dyn Database>, BackendError> {
+    Err(BackendError {
+        server: "mariadb".to_owned(),
+        problem: "this build has no MariaDB client; build with the feature `mariadb`".to_owned(),
+    })
+}
+
+#[cfg(feature = "memcached")]
+fn real_cache(
+    scenario: &Scenario,
+    choice: &RealCache,
+    phases: &[u64],
+) -> Result<Box<dyn Cache>, BackendError> {
+    use super::cache_choice::{CacheClient, Pace};
+    use crate::backend::memcached::{Memcached, Protocol};
+    let cache = match &choice.place {
+        Place::Own(program) => Memcached::start(program, phases)?,
+        Place::Servers(servers) => {
+            check_number(scenario, servers)?;
+            Memcached::connect(servers)?
+        }
+    };
+    let cache = cache.with_protocol(match choice.client {
+        CacheClient::Meta => Protocol::Meta,
+        CacheClient::Ascii => Protocol::Ascii,
+        CacheClient::Binary => Protocol::Binary,
+    });
+    Ok(Box::new(match choice.pace {
+        Pace::None => cache,
+        Pace::Real => cache.paced(),
+    }))
+}
+
+/// A scenario's nodes are as many servers.
+#[cfg(feature = "memcached")]
+pub(crate) fn check_number(scenario: &Scenario, servers: &[String]) -> Result<(), BackendError> {
+    if servers.len() == usize::from(scenario.cache.nodes) {
+        return Ok(());
+    }
+    Err(BackendError {
+        server: format!("memcached://{}", servers.join(",")),
+        problem: format!(
+            "the scenario has {} cache nodes and {} servers were given; give as many, separated \
+             by commas",
+            scenario.cache.nodes,
+            servers.len()
+        ),
+    })
 }
 
 #[cfg(not(feature = "memcached"))]
-fn real_cache(_: &Scenario, servers: &[String]) -> Result<Box<dyn Cache>, BackendError> {
+fn real_cache(_: &Scenario, choice: &RealCache, _: &[u64]) -> Result<Box<dyn Cache>, BackendError> {
     Err(BackendError {
-        server: format!("memcached://{}", servers.join(",")),
+        server: CacheChoice::Memcached(choice.clone()).to_string(),
         problem: "this build has no memcached client; build with the feature `memcached`"
             .to_owned(),
     })

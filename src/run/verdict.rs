@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::Tally;
 use super::measure::Measure;
 use super::metrics::{self, CLAIM, METRICS};
 use super::result::{ClaimVerdict, Expectation, FORMAT, Outcome, ScenarioResult, Struck};
-use crate::backend::Clock;
+use super::{Tally, series};
+use crate::backend::{Clock, Means};
 use crate::fault::What;
 use crate::pattern::Entry;
-use crate::scenario::{Comparison, Scenario};
+use crate::scenario::{Comparison, Number, Scenario};
 use crate::step::Ttl;
 use crate::time::human;
 
@@ -25,16 +25,25 @@ pub(super) fn judge(
     for (_, measure) in &tally.each {
         whole.add(measure);
     }
-    let claim_verdict = claim(scenario, &whole);
-    let expectations = expectations(scenario, &whole, &tally, claim_verdict);
-    let not_tested = not_tested(scenario, entry, default_ttl, &whole, &tally, &expectations);
+    let lag = clock_lag(scenario, default_ttl, &tally);
+    let claim_verdict = claim(scenario, &whole).filter(|_| lag.is_none());
+    let mut expectations = expectations(scenario, &whole, &tally, claim_verdict);
+    expectations.extend(tally.known.iter().flat_map(|known| known.judge(scenario)));
+    if lag.is_some() {
+        expectations.iter_mut().for_each(unjudged);
+    }
+    let mut not_tested = not_tested(scenario, entry, &whole, &tally, &expectations);
+    not_tested.extend(lag);
     let outcome = match () {
         () if expectations.iter().any(|e| e.met == Some(false)) => Outcome::Differs,
         () if !not_tested.is_empty() => Outcome::NotTested,
         () => Outcome::AsExpected,
     };
-    let value = |m: &metrics::Metric| (m.spec.name.to_owned(), (m.value)(&whole));
+    let value =
+        |m: &metrics::Metric| (m.spec.name.to_owned(), (m.value)(&whole).map(Number::as_f64));
     let faults = scenario.faults.iter().zip(&whole.strikes);
+    let shown = tally.shown.map(|(shown, _)| shown).unwrap_or_default();
+    let series = series::build(&tally.each, &whole, &tally.visibility, shown);
     ScenarioResult {
         format: FORMAT,
         scenario: name.to_owned(),
@@ -53,13 +62,33 @@ pub(super) fn judge(
             .map(|(fault, struck)| Struck {
                 fault: fault.to_string(),
                 struck: *struck,
-                level: "step".to_owned(),
+                level: level(fault.what, tally.means),
             })
             .collect(),
         hazards: tally.hazards,
         findings: tally.findings,
         marks: tally.marks,
+        series,
+        definition: toml::to_string(scenario).expect("a scenario that was read can be written"),
+        reproduce: String::new(),
     }
+}
+
+/// What was measured says nothing about this expectation.
+fn unjudged(expectation: &mut Expectation) {
+    expectation.measured = None;
+    expectation.met = None;
+    expectation.seed = None;
+}
+
+/// At which level a fault struck, and by what it was emulated.
+fn level(what: What, means: Means) -> String {
+    let by = match what {
+        What::Evict => means.evict,
+        What::RestartNode => means.restart,
+        _ => "",
+    };
+    if by.is_empty() { "step".to_owned() } else { format!("step ({by})") }
 }
 
 /// A claim is broken when everything that would break it was measured.
@@ -88,10 +117,10 @@ fn expectations(
             let metric = metrics::find(name).expect("names are checked when a scenario is loaded");
             let comparison =
                 Comparison::parse(wanted, metric.spec.kind).expect("checked at loading");
-            let untestable = metric.needs_time && tally.clock == Clock::Real;
+            let untestable = metric.needs_time && !tally.clock.follows();
             let value = |measure: &Measure| match (name.as_str(), claim) {
-                (CLAIM, Some(ClaimVerdict::Broken)) => Some(1.0),
-                (CLAIM, Some(ClaimVerdict::NotObserved)) => Some(0.0),
+                (CLAIM, Some(ClaimVerdict::Broken)) => Some(Number::Whole(1)),
+                (CLAIM, Some(ClaimVerdict::NotObserved)) => Some(Number::Whole(0)),
                 _ if untestable => None,
                 _ => (metric.value)(measure),
             };
@@ -100,7 +129,7 @@ fn expectations(
                 scope: scope.to_owned(),
                 metric: name.clone(),
                 wanted: comparison.to_string(),
-                measured,
+                measured: measured.map(Number::as_f64),
                 met: measured.map(|measured| comparison.holds(measured)),
                 seed,
             });
@@ -118,11 +147,11 @@ fn decide(
     whole: &Measure,
     tally: &Tally,
     comparison: &Comparison,
-    value: &dyn Fn(&Measure) -> Option<f64>,
-) -> (Option<f64>, Option<u64>) {
+    value: &dyn Fn(&Measure) -> Option<Number>,
+) -> (Option<Number>, Option<u64>) {
     let mut values = tally.each.iter().map(|(seed, measure)| (value(measure), Some(*seed)));
     let holds =
-        |(value, _): &(Option<f64>, Option<u64>)| value.is_some_and(|v| comparison.holds(v));
+        |(value, _): &(Option<Number>, Option<u64>)| value.is_some_and(|v| comparison.holds(v));
     let first = values.clone().next().unwrap_or((None, None));
     match scope {
         "each" => values.find(|value| !holds(value)).unwrap_or(first),
@@ -135,7 +164,6 @@ fn decide(
 fn not_tested(
     scenario: &Scenario,
     entry: &Entry,
-    default_ttl: Ttl,
     whole: &Measure,
     tally: &Tally,
     expectations: &[Expectation],
@@ -164,26 +192,29 @@ fn not_tested(
     if unreachable > 0 {
         reasons.push(format!("{unreachable} entries were unreachable at the audit"));
     }
-    if tally.clock == Clock::Real {
-        reasons.extend(needs_virtual_clock(scenario, default_ttl, tally));
+    if tally.clock != Clock::Virtual && scenario.cache.limited() {
+        reasons.push(
+            "`items-max` and `bytes-max` are the model's; a real server's memory is counted in \
+             megabytes"
+                .to_owned(),
+        );
     }
+    reasons.extend(tally.untested.iter().cloned());
+    reasons.extend(tally.known.iter().flat_map(|known| known.incomplete()));
     reasons
 }
 
-/// A real server's clock does not follow virtual time.
-fn needs_virtual_clock(scenario: &Scenario, default_ttl: Ttl, tally: &Tally) -> Vec<String> {
-    let mut reasons = Vec::new();
+/// Why nothing that was measured counts: a real server's clock does not follow virtual time, so
+/// entries that should have expired during the run were still there.
+fn clock_lag(scenario: &Scenario, default_ttl: Ttl, tally: &Tally) -> Option<String> {
     let ttl = scenario.cache.ttl_seconds.unwrap_or(default_ttl.0);
     let seconds = tally.duration.nanos() / 1_000_000_000;
-    if ttl > 0 && seconds + 1 >= ttl as u64 {
-        reasons.push(format!(
+    let outlived = ttl > 0 && seconds + 1 >= ttl as u64;
+    (outlived && !tally.clock.follows()).then(|| {
+        format!(
             "entries live {ttl} s and the run takes {} of virtual time, which the real server's \
              clock does not follow",
             human(tally.duration.nanos())
-        ));
-    }
-    if scenario.faults.iter().any(|fault| fault.what == What::JumpClock) {
-        reasons.push("a real server's clock cannot be made to jump".to_owned());
-    }
-    reasons
+        )
+    })
 }

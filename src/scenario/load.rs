@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 
+use super::accept::Bound;
 use super::expect::{Comparison, MetricSpec};
 use super::path::{self as place, Wrong};
 use super::suggest::nearest;
@@ -149,8 +150,8 @@ fn check(scenario: &Scenario, known: &Known<'_>) -> Complaints {
     let mut wrong = Vec::new();
     check_name(&mut wrong, "pattern", &scenario.pattern, &known.patterns);
     check_name(&mut wrong, "entity", &scenario.entity, &known.entities);
-    if scenario.runs == 0 {
-        wrong.push(("runs".to_owned(), "there must be at least one run".to_owned()));
+    if let Err(problem) = scenario.check_runs() {
+        wrong.push(("runs".to_owned(), problem));
     }
     check_workload(&mut wrong, scenario);
     check_servers(&mut wrong, scenario);
@@ -159,6 +160,10 @@ fn check(scenario: &Scenario, known: &Known<'_>) -> Complaints {
             wrong.push((format!("fault[{number}].{}", problem.field), problem.problem));
         }
         check_fault_targets(&mut wrong, scenario, number);
+    }
+    check_explore(&mut wrong, scenario, known);
+    for (hazard, bound) in &scenario.accept {
+        check_accepted(&mut wrong, hazard, bound);
     }
     let expect = &scenario.expect;
     for (section, map) in [
@@ -185,6 +190,39 @@ fn check_name(wrong: &mut Complaints, field: &str, given: &str, known: &[&str]) 
     wrong.push((field.to_owned(), format!("unknown {field} `{given}`; {rest}")));
 }
 
+fn check_accepted(wrong: &mut Complaints, hazard: &str, bound: &str) {
+    let path = format!("accept.{hazard}");
+    if crate::hazard::find(hazard).is_none() {
+        let rest = match nearest(hazard, crate::hazard::all().iter().map(|one| one.id.as_str())) {
+            Some(likely) => format!("did you mean `{likely}`?"),
+            None => "see `staleproof list hazards`".to_owned(),
+        };
+        wrong.push((path, format!("unknown hazard `{hazard}`; {rest}")));
+    } else if let Err(message) = Bound::parse(bound) {
+        wrong.push((path, message));
+    }
+}
+
+fn check_explore(wrong: &mut Complaints, scenario: &Scenario, known: &Known<'_>) {
+    let explore = &scenario.explore;
+    if let Some(defence) = &explore.defence {
+        check_name(wrong, "explore.defence", defence, &known.patterns);
+    }
+    let scripted = scenario.workload.groups.iter().any(|group| group.script.is_some());
+    for (field, given) in
+        [("readers", explore.readers), ("writers", explore.writers), ("keys", explore.keys)]
+    {
+        if scripted && given.is_some() {
+            let message = format!("the scripts say who does what; leave `{field}` out");
+            wrong.push((format!("explore.{field}"), message));
+        }
+    }
+    if explore.expect == Some(super::Expected::Holds) && explore.hazard.is_some() {
+        let message = "what is expected to hold has no hazard to be found".to_owned();
+        wrong.push(("explore.hazard".to_owned(), message));
+    }
+}
+
 fn check_workload(wrong: &mut Complaints, scenario: &Scenario) {
     let workload = &scenario.workload;
     let mut at_least_one = |field: &str, value: u32| {
@@ -200,8 +238,9 @@ fn check_workload(wrong: &mut Complaints, scenario: &Scenario) {
         let message = "a read asks for at most 64 rows at once".to_owned();
         wrong.push(("workload.rows-per-read".to_owned(), message));
     }
-    if workload.clients > 100_000 {
-        let message = "more than 100,000 clients are not simulated".to_owned();
+    let clients = scenario.clients();
+    if clients > 100_000 {
+        let message = format!("{clients} clients; at most 100,000 are simulated");
         wrong.push(("workload.clients".to_owned(), message));
     }
     if workload.arrivals_per_second.is_some_and(|rate| !(rate > 0.0 && rate <= 1e9)) {
@@ -286,6 +325,15 @@ fn check_servers(wrong: &mut Complaints, scenario: &Scenario) {
     if cache.items_max == Some(0) {
         say("cache.items-max", "a node that holds nothing caches nothing");
     }
+    // A step whose fault always strikes would be sent for ever.
+    const MOST_RETRIES: u32 = 1000;
+    let retries = format!("at most {MOST_RETRIES} retries are made");
+    if cache.retries > MOST_RETRIES {
+        say("cache.retries", &retries);
+    }
+    if scenario.database.retries > MOST_RETRIES {
+        say("database.retries", &retries);
+    }
     if cache.timeout.is_zero() {
         say("cache.timeout", "a timeout of 0 would end every command");
     }
@@ -296,11 +344,8 @@ fn check_servers(wrong: &mut Complaints, scenario: &Scenario) {
 
 fn check_fault_targets(wrong: &mut Complaints, scenario: &Scenario, number: usize) {
     let fault = &scenario.faults[number];
-    let clients = match scenario.workload.groups.as_slice() {
-        [] => scenario.workload.clients,
-        groups => groups.iter().map(|group| group.clients).sum(),
-    };
-    if fault.clients.iter().flatten().any(|client| *client >= clients) {
+    let clients = scenario.clients();
+    if fault.clients.iter().flatten().any(|client| u64::from(*client) >= clients) {
         let message = format!("there are {clients} clients, counted from 0");
         wrong.push((format!("fault[{number}].clients"), message));
     }

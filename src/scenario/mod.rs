@@ -3,16 +3,24 @@
 //! [`Scenario`] is plain data that TOML maps onto; [`load`] reads a file and names file,
 //! line and column of whatever is wrong with it.
 
+mod accept;
 pub mod expect;
+mod explore;
 mod load;
 mod path;
+mod profile;
 mod shape;
 mod spread;
 mod suggest;
 
-pub use expect::{Comparison, MetricKind, MetricSpec};
+pub use accept::Bound;
+pub use expect::{Comparison, MetricKind, MetricSpec, Number, VERDICTS};
+pub use explore::{Expected, ExploreSettings, Property, Window};
 pub use load::{Known, Problem, find_files, load, parse};
+pub use profile::Profile;
 pub use spread::Spread;
+#[cfg(feature = "cli")]
+pub(crate) use suggest::nearest;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +29,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+use crate::step::Isolation;
 use crate::time;
 
 /// One scenario.
@@ -64,6 +73,13 @@ pub struct Scenario {
     /// What goes wrong.
     #[serde(default, rename = "fault", skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
+    /// How far `staleproof explore` searches, and what it is expected to find.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub explore: ExploreSettings,
+    /// Findings that are known and accepted: a hazard (`staleproof list hazards`) and how long
+    /// it may last, `"<= 5ms"` or `"any"`. With it, whatever else goes wrong is not as expected.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accept: BTreeMap<String, String>,
     /// What is expected.
     #[serde(default)]
     pub expect: Expect,
@@ -204,6 +220,8 @@ pub struct CacheSettings {
     #[serde(with = "time::text")]
     #[schemars(with = "String")]
     pub timeout: Duration,
+    /// What a client does with the connection when a reply does not come in time.
+    pub on_timeout: OnTimeout,
     /// How often the client library sends a command again that got no reply.
     pub retries: u32,
     /// The time of a request on its way.
@@ -212,6 +230,17 @@ pub struct CacheSettings {
     /// The time of a reply on its way.
     #[schemars(with = "String")]
     pub reply: Spread,
+}
+
+/// What becomes of a cache connection whose caller stopped waiting for a reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnTimeout {
+    /// It is closed; the next command opens another.
+    #[default]
+    Close,
+    /// It is used again, though a reply is outstanding: the next caller reads that one.
+    Reuse,
 }
 
 /// The database.
@@ -237,9 +266,15 @@ pub struct DatabaseSettings {
     #[schemars(with = "String")]
     pub reply: Spread,
     /// Plain selects read a replica that is so far behind.
-    #[serde(with = "optional_text", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::time::optional_text", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub replica_lag: Option<Duration>,
+    /// Whose rules the model follows, where the database is the model.
+    #[serde(skip_serializing_if = "Profile::is_default")]
+    pub profile: Profile,
+    /// The isolation level of transactions that ask for none: by default the database's own.
+    #[serde(skip_serializing_if = "Isolation::is_default")]
+    pub isolation: Isolation,
 }
 
 /// What is expected: of all runs together, of each, of at least one.
@@ -258,6 +293,35 @@ pub struct Expect {
     #[serde(flatten)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub all: BTreeMap<String, toml::Value>,
+}
+
+/// Runs of one scenario; what each came to is kept until all are judged.
+const RUNS_MAX: u64 = 1_000_000;
+
+impl Scenario {
+    /// What is wrong with the number of runs, whose seeds count up from the first.
+    pub(crate) fn check_runs(&self) -> Result<(), String> {
+        match self.runs {
+            0 => Err("there must be at least one run".to_owned()),
+            runs if runs > RUNS_MAX => {
+                Err(format!("at most {RUNS_MAX} runs; share them out by `seed`"))
+            }
+            runs if self.seed.checked_add(runs - 1).is_none() => Err(format!(
+                "{runs} runs from seed {} on end beyond the last seed, {}",
+                self.seed,
+                u64::MAX
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many clients there are, in groups or not.
+    pub fn clients(&self) -> u64 {
+        match self.workload.groups.as_slice() {
+            [] => self.workload.clients.into(),
+            groups => groups.iter().map(|group| u64::from(group.clients)).sum(),
+        }
+    }
 }
 
 impl Default for Workload {
@@ -285,6 +349,13 @@ impl Default for Mix {
     }
 }
 
+impl CacheSettings {
+    /// Whether nodes hold only so much.
+    pub fn limited(&self) -> bool {
+        self.items_max.is_some() || self.bytes_max.is_some()
+    }
+}
+
 impl Default for CacheSettings {
     fn default() -> CacheSettings {
         CacheSettings {
@@ -293,6 +364,7 @@ impl Default for CacheSettings {
             items_max: None,
             bytes_max: None,
             timeout: Duration::from_millis(50),
+            on_timeout: OnTimeout::Close,
             retries: 0,
             request: Spread::uniform(40_000, 120_000),
             reply: Spread::uniform(40_000, 120_000),
@@ -310,8 +382,14 @@ impl Default for DatabaseSettings {
             commit: Spread::uniform(300_000, 1_200_000),
             reply: Spread::uniform(50_000, 150_000),
             replica_lag: None,
+            profile: Profile::default(),
+            isolation: Isolation::Default,
         }
     }
+}
+
+fn is_default(settings: &ExploreSettings) -> bool {
+    *settings == ExploreSettings::default()
 }
 
 fn product() -> String {
@@ -320,24 +398,4 @@ fn product() -> String {
 
 fn one() -> u64 {
     1
-}
-
-mod optional_text {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::time;
-
-    pub fn serialize<S: Serializer>(d: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-        match d {
-            Some(duration) => time::text::serialize(duration, to),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-        let text = String::deserialize(from)?;
-        time::parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
-    }
 }

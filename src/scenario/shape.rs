@@ -138,18 +138,18 @@ impl<'a> Check<'a> {
         };
         // TOML's integers have 64 bits with a sign; what has more fits nowhere.
         let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let fits = |number: i64| match format {
-            "uint8" => u8::try_from(number).is_ok(),
-            "uint16" => u16::try_from(number).is_ok(),
-            "uint32" => u32::try_from(number).is_ok(),
-            "uint64" | "uint" => number >= 0,
-            _ => true,
+        let (least, most) = match format {
+            "uint8" => (0, u8::MAX.into()),
+            "uint16" => (0, u16::MAX.into()),
+            "uint32" => (0, u32::MAX.into()),
+            "uint64" | "uint" => (0, i64::MAX),
+            _ => (i64::MIN, i64::MAX),
         };
-        if !number.is_some_and(fits) {
-            let size = if integer.as_str().starts_with('-') {
-                "must not be negative"
-            } else {
-                "is too large"
+        if !number.is_some_and(|number| (least..=most).contains(&number)) {
+            let size = match integer.as_str().starts_with('-') {
+                true if least == 0 => "must not be negative".to_owned(),
+                true => format!("is too small; the least is {least}"),
+                false => format!("is too large; the most is {most}"),
             };
             self.wrong.push(Wrong::new(path.clone(), size));
         }

@@ -15,7 +15,9 @@ use crate::history::record::{
 use crate::operation::{ClientId, OpId, OpKind, Outcome};
 use crate::pattern::{Cx, Port};
 use crate::seed::{Purpose, below};
-use crate::step::{CacheCommand, Command, DbCommand, DbReply, Footprint, NodeId, RowId, Table};
+use crate::step::{
+    CacheCommand, Command, DbCommand, DbReply, Footprint, Location, NodeId, RowId, Table,
+};
 use crate::time::Time;
 
 impl World<'_> {
@@ -44,7 +46,7 @@ impl World<'_> {
 
     /// The operation's future is dropped: destructors run, connections with a reply
     /// outstanding are closed, the client goes on.
-    fn cancel(&mut self, client: usize) {
+    pub(super) fn cancel(&mut self, client: usize) {
         let state = &mut self.clients[client];
         let task = std::mem::replace(&mut state.task, Task::Idle);
         let was_op = matches!(task, Task::Op(_));
@@ -64,6 +66,7 @@ impl World<'_> {
         if was_op {
             self.record_op(client, Reported::Nothing, &[]);
         }
+        self.note_move(client);
         let state = &mut self.clients[client];
         state.epoch += 1;
         state.waiting = 0;
@@ -77,7 +80,7 @@ impl World<'_> {
             if flight.epoch != self.clients[flight.client].epoch && !flight.settled {
                 flight.settled = true;
                 let connection = flight.connection;
-                if (connection.0 as usize) < self.connections.len() {
+                if (connection.0 as usize) < self.connections.len() && !self.reuses(connection) {
                     self.give_up(connection);
                 }
             }
@@ -166,7 +169,7 @@ impl World<'_> {
         match fault.what {
             What::RestartNode => {
                 for node in nodes {
-                    self.cache.restart(self.now, node)?;
+                    self.cache.restart(self.shown_time(), node)?;
                     self.recorder.node_event(StepKind::CacheRestart, node, None, self.now);
                 }
             }
@@ -178,6 +181,18 @@ impl World<'_> {
             What::JumpClock => {
                 for node in nodes {
                     self.cache.jump(self.now, node, fault.by_seconds.unwrap_or(0))?;
+                }
+            }
+            What::WarmRestart => {
+                for node in nodes {
+                    let kind = StepKind::CacheWarmRestart;
+                    self.recorder.node_event(kind, node, None, self.now);
+                }
+            }
+            What::PurgeLog => {
+                if let Some(log) = &mut self.log {
+                    self.footprint.write(|| Location::CommitClock);
+                    log.purge();
                 }
             }
             What::Evict => {
@@ -203,9 +218,10 @@ impl World<'_> {
         Ok(())
     }
 
-    fn evict(&mut self, row: RowId) -> Result<(), RunError> {
+    pub(super) fn evict(&mut self, row: RowId) -> Result<(), RunError> {
         let key = self.app.entity.key(Table(0), row);
         let node = self.ring.as_ref().map_or(NodeId(0), |ring| ring.node(&key));
+        self.footprint.write(|| Location::Item(node, key.clone()));
         if self.cache.evict(self.now, node, &key)? {
             let key = self.recorder.key(&key);
             self.recorder.node_event(StepKind::CacheEvict, node, Some(key), self.now);
@@ -225,7 +241,7 @@ impl World<'_> {
     }
 
     /// Somebody changes a row with SQL, behind the application's back.
-    fn bypass(&mut self, what: What, id: RowId) -> Result<(), RunError> {
+    pub(super) fn bypass(&mut self, what: What, id: RowId) -> Result<(), RunError> {
         self.bypasses += 1;
         let writer = OpId::new(ClientId::BYPASS, self.bypasses);
         let table = Table(0);
@@ -242,12 +258,11 @@ impl World<'_> {
             }
         };
         let connection = self.bypass_connection();
-        let mut footprint = Footprint::off();
-        let reply = match self.database.submit(connection, &command, &mut footprint)? {
+        let reply = match self.database.submit(connection, &command, &mut self.footprint)? {
             Submitted::Done(reply) => reply,
             Submitted::Blocked => {
                 // Whoever sits at the console gives up on a locked row.
-                self.database.close(connection)?;
+                self.database.close(connection, &mut self.footprint)?;
                 self.bypass_connection = None;
                 DbReply::Error(crate::step::SqlError::LockTimeout)
             }
@@ -299,9 +314,7 @@ impl World<'_> {
             let at = self.now;
             self.recorder.commit(CommitRecord { key, at, order, writer, version, absent, step });
             let row = super::execute::written_row(command, version);
-            if let Some(replica) = &mut self.replica {
-                replica.commit(self.now, id, row);
-            }
+            self.publish(id, writer, version, row);
         }
         self.recorder.op(bypass_record(command.writer(), key, kind, changed, self.now));
     }

@@ -22,6 +22,26 @@ pub enum RunError {
         /// Its last step, counted from 1.
         step: u32,
     },
+    /// A pattern did something else than before under the same schedule.
+    #[error(
+        "pattern `{pattern}` is not deterministic: told the same as before, operation {op} does \
+         something else at step {step}; use only what `Cx` offers (its own `random` and `now`, \
+         memory in `local`), or declare hidden state"
+    )]
+    NotDeterministic {
+        /// The pattern.
+        pattern: String,
+        /// The operation.
+        op: OpId,
+        /// The step that differs, counted from 1.
+        step: u32,
+    },
+    /// Operations are under way and nothing can happen any more: a bug of the scheduler.
+    #[error("nothing can happen any more, and these are not done: {waiting}; please report it")]
+    NothingLeft {
+        /// The operations, or nothing when background work is left.
+        waiting: String,
+    },
     /// Background work never came to rest.
     #[error(
         "background work of pattern `{pattern}` still finds something to do after {rounds} rounds; \

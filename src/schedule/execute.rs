@@ -3,13 +3,17 @@
 
 use super::error::RunError;
 use super::injector::{COMMITTED, bit};
-use super::recorder::seen;
+use super::memory;
+use super::recorder::Seen;
 use super::state::{Fate, Flight, PendingWrite};
 use super::world::{Enabled, World};
 use crate::backend::{Origin, Submitted};
 use crate::history::record::{CommitRecord, Source, StepKind, StepResult};
+use crate::operation::OpId;
+use crate::scenario::OnTimeout;
 use crate::step::{
-    Answer, Command, ConnectionId, DbCommand, DbReply, Footprint, Row, RowLock, StepError,
+    Answer, Command, ConnectionId, DbCommand, DbReply, Location, Row, RowId, RowLock, StepError,
+    Table, Ttl, Win,
 };
 use crate::time::Time;
 
@@ -26,7 +30,7 @@ impl World<'_> {
         }
         let state = self.flights[flight].as_ref().expect("an enabled flight lives");
         let origin = Origin { step: state.step, op: state.op };
-        let mut footprint = Footprint::off();
+        let kind = state.kind;
         let answer = match &state.command {
             Command::Cache(command) => {
                 let (node, connection) = (state.node, state.connection);
@@ -36,23 +40,35 @@ impl World<'_> {
                     connection,
                     origin,
                     command,
-                    &mut footprint,
+                    &mut self.footprint,
                 )?;
                 Some(Answer::Cache(reply))
             }
             Command::Local(command) => {
                 let process = self.clients[state.client].process;
+                memory::note(command, process, &mut self.footprint);
                 Some(Answer::Local(self.processes[process].memory.execute(command)))
             }
-            Command::Database(_) => self.submit(flight, &mut footprint)?,
+            Command::Database(_) => self.submit(flight)?,
+            Command::ReadLog { after, limit } => {
+                self.footprint.read(|| Location::CommitClock);
+                let records = self.log.as_ref().map(|log| log.read(*after, *limit));
+                Some(Answer::Log(records.unwrap_or_default()))
+            }
             Command::Sleep(_) => unreachable!("a sleep is not executed"),
         };
         match answer {
             Some(answer) => self.executed(flight, answer)?,
             None => self.wait_for_lock(flight),
         }
-        self.note_evictions();
-        self.wake_blocked()
+        // Only a statement lets another through, and only a store evicts.
+        if kind.is_database() {
+            return self.wake_blocked();
+        }
+        if kind.is_cache() && kind.writes() {
+            self.note_evictions();
+        }
+        Ok(())
     }
 
     /// What was sent before its connection was given up may still land, but a process that
@@ -61,22 +77,29 @@ impl World<'_> {
         !matches!(self.flight(flight).command, Command::Local(_))
     }
 
-    fn submit(
-        &mut self,
-        flight: usize,
-        footprint: &mut Footprint,
-    ) -> Result<Option<Answer>, RunError> {
+    fn submit(&mut self, flight: usize) -> Result<Option<Answer>, RunError> {
         if let Some(row) = self.read_replica(flight) {
+            if let Some((table, id)) = self.row_of(flight) {
+                self.footprint.read(|| Location::Row(table, id));
+            }
             return Ok(Some(Answer::Database(DbReply::Row(row))));
         }
         let state = self.flights[flight].as_ref().expect("an enabled flight lives");
         let Command::Database(command) = &state.command else {
             unreachable!("only statements are submitted");
         };
-        Ok(match self.database.submit(state.connection, command, footprint)? {
+        Ok(match self.database.submit(state.connection, command, &mut self.footprint)? {
             Submitted::Done(reply) => Some(Answer::Database(reply)),
             Submitted::Blocked => None,
         })
+    }
+
+    /// The row that a statement is about.
+    fn row_of(&self, flight: usize) -> Option<(Table, RowId)> {
+        match &self.flight(flight).command {
+            Command::Database(command) => command.row(),
+            _ => None,
+        }
     }
 
     /// The row as the lagging replica has it, when the step is one that reads it.
@@ -85,7 +108,7 @@ impl World<'_> {
         let state = self.flight(flight);
         let in_transaction = self.connections[state.connection.0 as usize].in_transaction;
         match state.command {
-            Command::Database(DbCommand::Select { id, lock: RowLock::None, .. })
+            Command::Database(DbCommand::Select { table: Table(0), id, lock: RowLock::None })
                 if !in_transaction =>
             {
                 let at = Time(self.now.0.saturating_sub(lag.as_nanos() as u64));
@@ -106,8 +129,8 @@ impl World<'_> {
 
     /// Statements that waited for a lock and got it.
     pub(super) fn wake_blocked(&mut self) -> Result<(), RunError> {
-        let mut footprint = Footprint::off();
-        for (connection, reply) in self.database.woken(&mut footprint)? {
+        let woken = self.database.woken(&mut self.footprint)?;
+        for (connection, reply) in woken {
             let blocked = self.connections[connection.0 as usize].blocked.take();
             if let Some(flight) = blocked {
                 self.executed(flight, Answer::Database(reply))?;
@@ -119,19 +142,20 @@ impl World<'_> {
     /// The server has carried the step out and answers.
     fn executed(&mut self, flight: usize, answer: Answer) -> Result<(), RunError> {
         let state = self.flights[flight].as_ref().expect("an executed flight lives");
-        let seen = seen(&state.command, &answer);
+        let seen = self.recorder.seen(&state.command, &answer);
         let expires = self.expiry_of(state);
         let (step, fate, settled) = (state.step, state.fate, state.settled);
-        let kind = StepKind::of(&state.command);
+        let kind = state.kind;
         let order = self.recorder.executed(step, self.now, expires, &seen);
         self.flight_mut(flight).executed = true;
         if kind.is_database() {
             self.note_statement(flight, &answer, order);
         }
-        self.note_in_operation(flight, kind, seen.result);
+        self.note_in_operation(flight, kind, &seen);
         self.flight_mut(flight).answer = Some(answer);
         self.leave_connection(flight);
         if settled {
+            self.leave_unread(flight);
             self.release(flight);
             return Ok(());
         }
@@ -147,6 +171,7 @@ impl World<'_> {
                     self.flight_mut(flight).pending += 1;
                     self.enabled.push(Enabled::Deliver { flight });
                 } else {
+                    self.leave_unread(flight);
                     self.release(flight);
                 }
             }
@@ -157,32 +182,45 @@ impl World<'_> {
 
     /// When the item that a cache step was about will be gone by itself.
     fn expiry_of(&self, flight: &Flight) -> Time {
-        match &flight.command {
-            Command::Cache(command) if command.has_effect() => command
-                .key()
-                .and_then(|key| self.cache.expiry(flight.node, key))
-                .unwrap_or(Time::NEVER),
-            _ => Time::NEVER,
+        let Command::Cache(command) = &flight.command else { return Time::NEVER };
+        if !command.has_effect() {
+            return Time::NEVER;
         }
+        let told = command.key().and_then(|key| self.cache.expiry(flight.node, key));
+        told.unwrap_or(match command.ttl() {
+            None | Some(Ttl::NEVER) => Time::NEVER,
+            Some(_) => Time::UNTOLD,
+        })
     }
 
     /// Where a read's value came from, and which steps the operation has behind it.
-    fn note_in_operation(&mut self, flight: usize, kind: StepKind, result: StepResult) {
+    fn note_in_operation(&mut self, flight: usize, kind: StepKind, seen: &Seen) {
         let state = self.flights[flight].as_ref().expect("an executed flight lives");
-        let client = &mut self.clients[state.client];
-        if client.epoch != state.epoch {
+        if self.clients[state.client].epoch != state.epoch {
             return;
         }
-        let current = &mut client.current;
-        current.executed |= bit(kind) | if state.commits { COMMITTED } else { 0 };
-        let Some(key) = state.key else { return };
+        let (client, commits, key) = (state.client, state.commits, state.key);
+        // What an operation on one row finds under any key is about that row: entries may
+        // have versions, generations or epochs in their keys.
+        let key = match (kind, self.clients[client].current.rows.as_slice()) {
+            (StepKind::DbSelect, _) => key,
+            (_, [row]) if seen.value != OpId::NONE => Some(self.row_key(*row)),
+            _ => key,
+        };
+        let current = &mut self.clients[client].current;
+        current.executed |= bit(kind) | if commits { COMMITTED } else { 0 };
+        let Some(key) = key else { return };
+        let found = seen.value != OpId::NONE || seen.absent;
         match kind {
             StepKind::CacheGet | StepKind::CacheGat | StepKind::CacheMetaGet => {
-                let source = match result {
-                    StepResult::Found => Source::Hit,
+                let source = match seen.result {
+                    StepResult::Found | StepResult::Lease(Win::Lost) if found => Source::Hit,
                     _ => Source::Miss,
                 };
                 current.seen.push((key, source));
+            }
+            StepKind::Local if seen.result == StepResult::Found => {
+                current.seen.push((key, Source::Hit));
             }
             StepKind::DbSelect => {
                 let asked = current.seen.iter().any(|(seen, _)| *seen == key);
@@ -213,8 +251,9 @@ impl World<'_> {
                 connection.writes.clear();
             }
             (_, DbReply::Written(written)) if written.affected > 0 => {
+                let Some((Table(0), id)) = command.row() else { return };
                 let write = PendingWrite {
-                    id: command.row().expect("a write names its row").1,
+                    id,
                     key: state.key.expect("a write's row has a key"),
                     writer: command.writer(),
                     version: written.version.unwrap_or(0),
@@ -239,8 +278,18 @@ impl World<'_> {
             absent: write.row.is_none(),
             step,
         });
+        self.publish(write.id, write.writer, write.version, write.row);
+    }
+
+    /// What a commit did reaches whoever follows the database: its replica, and its log.
+    pub(super) fn publish(&mut self, id: RowId, writer: OpId, version: u64, row: Option<Row>) {
+        if let Some(log) = &mut self.log {
+            // Whoever reads the log sees the order of commits.
+            self.footprint.write(|| Location::CommitClock);
+            log.commit(id, writer, version, row.clone());
+        }
         if let Some(replica) = &mut self.replica {
-            replica.commit(self.now, write.id, write.row);
+            replica.commit(self.now, id, row);
         }
     }
 
@@ -257,23 +306,30 @@ impl World<'_> {
         state.pending -= 1;
         let answer = state.answer.take().expect("only an answered step is delivered");
         let (step, client, epoch) = (state.step, state.client, state.epoch);
-        let (ticket, effect) = (state.ticket, state.effect);
+        let (ticket, effect, kind) = (state.ticket, state.effect, state.kind);
         state.settled = true;
+        if self.clients[client].epoch != epoch {
+            self.flight_mut(flight).answer = Some(answer);
+            self.leave_unread(flight);
+            self.release(flight);
+            return Ok(());
+        }
+        // What became of the operation follows from the step's own answer, whatever is read.
+        self.settle_effects(client, kind, effect, &answer);
+        let answer = match self.rules.on_timeout {
+            OnTimeout::Close => answer,
+            OnTimeout::Reuse => self.read_reply(flight, answer),
+        };
         let error = match answer {
             Answer::Error(error) => Some(error),
             _ => None,
         };
-        if self.clients[client].epoch == epoch {
-            self.recorder.answered(step, self.now, error);
-            let kind = StepKind::of(&self.flight(flight).command);
-            self.settle_effects(client, kind, effect, &answer);
-            self.clients[client].waiting -= 1;
-            self.clients[client].port.answer(ticket, answer);
-            self.release(flight);
-            return self.poll(client);
-        }
+        self.recorder.answered(step, self.now, error);
+        self.clients[client].waiting -= 1;
+        self.note_answer(client, flight, &answer);
+        self.clients[client].port.answer(ticket, answer);
         self.release(flight);
-        Ok(())
+        self.poll(client)
     }
 
     /// An answer that says "certainly not" takes back the effect counted when the step was
@@ -306,6 +362,7 @@ impl World<'_> {
         let (ticket, connection, fate) = (state.ticket, state.connection, state.fate);
         let answered = std::mem::replace(&mut state.settled, true);
         if answered || self.clients[client].epoch != epoch {
+            self.leave_unread(flight);
             self.release(flight);
             return Ok(());
         }
@@ -314,8 +371,12 @@ impl World<'_> {
             self.flight_mut(flight).pending += 1;
             self.enabled.push(Enabled::Execute { flight, late: Some(delay) });
         }
-        self.give_up(connection);
+        self.leave_unread(flight);
+        if !self.reuses(connection) {
+            self.give_up(connection);
+        }
         self.clients[client].waiting -= 1;
+        self.note_answer(client, flight, &Answer::Error(StepError::Timeout));
         self.clients[client].port.answer(ticket, Answer::Error(StepError::Timeout));
         self.release(flight);
         self.poll(client)
@@ -328,11 +389,12 @@ impl World<'_> {
         state.settled = true;
         state.executed = true;
         let (client, epoch, ticket) = (state.client, state.epoch, state.ticket);
-        let current = self.clients[client].epoch == epoch;
-        self.release(flight);
-        if !current {
+        if self.clients[client].epoch != epoch {
+            self.release(flight);
             return Ok(());
         }
+        self.note_answer(client, flight, &Answer::Slept);
+        self.release(flight);
         self.clients[client].waiting -= 1;
         self.clients[client].port.answer(ticket, Answer::Slept);
         self.poll(client)
@@ -373,7 +435,7 @@ impl World<'_> {
 
     /// The database notices that a connection is gone, and rolls its transaction back.
     pub fn disconnect(&mut self, connection: ConnectionId) -> Result<(), RunError> {
-        self.database.close(connection)?;
+        self.database.close(connection, &mut self.footprint)?;
         let state = &mut self.connections[connection.0 as usize];
         state.in_transaction = false;
         state.writes.clear();
@@ -393,7 +455,7 @@ impl World<'_> {
         }
     }
 
-    fn leave_connection(&mut self, flight: usize) {
+    pub(super) fn leave_connection(&mut self, flight: usize) {
         let connection = self.flight(flight).connection;
         let state = &mut self.connections[connection.0 as usize];
         state.under_way -= 1;

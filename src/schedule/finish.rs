@@ -1,5 +1,6 @@
 //! The end of an operation: what is recorded of it.
 
+use std::slice::from_ref;
 use std::time::Duration;
 
 use super::error::RunError;
@@ -37,12 +38,12 @@ impl World<'_> {
             return Ok(());
         }
         self.clients[client].task = Task::Idle;
-        let (reported, rows) = match result {
-            None => (Reported::Panic, Vec::new()),
-            Some(Err(_)) => (Reported::Error, Vec::new()),
+        let (reported, rows) = match &result {
+            None => (Reported::Panic, &[][..]),
+            Some(Err(_)) => (Reported::Error, &[][..]),
             Some(Ok(reply)) => reported(reply),
         };
-        self.record_op(client, reported, &rows);
+        self.record_op(client, reported, rows);
         self.abandon_transaction(client);
         self.enabled.push(Enabled::Begin { client, after: Duration::ZERO });
         Ok(())
@@ -97,13 +98,14 @@ impl World<'_> {
     }
 }
 
-fn reported(reply: Reply) -> (Reported, Vec<Option<Row>>) {
+/// What the caller was told, and the rows that it was given.
+fn reported(reply: &Reply) -> (Reported, &[Option<Row>]) {
     match reply {
-        Reply::Row(row) => (Reported::Ok, vec![row]),
+        Reply::Row(row) => (Reported::Ok, from_ref(row)),
         Reply::Rows(rows) => (Reported::Ok, rows),
-        Reply::Modified { base, changed: true } => (Reported::Ok, vec![base]),
-        Reply::Modified { base, changed: false } => (Reported::Unchanged, vec![base]),
-        Reply::Written => (Reported::Ok, Vec::new()),
-        Reply::Unchanged => (Reported::Unchanged, Vec::new()),
+        Reply::Modified { base, changed: true } => (Reported::Ok, from_ref(base)),
+        Reply::Modified { base, changed: false } => (Reported::Unchanged, from_ref(base)),
+        Reply::Written => (Reported::Ok, &[]),
+        Reply::Unchanged => (Reported::Unchanged, &[]),
     }
 }

@@ -36,8 +36,8 @@ pub(crate) struct Strike {
 pub(crate) struct Injector {
     rules: Vec<Rule>,
     seed: Seed,
-    /// Whether any rule is triggered by steps at all.
-    armed: bool,
+    /// The kinds of steps that some rule looks at.
+    concerned: u64,
     disarmed: bool,
 }
 
@@ -59,6 +59,10 @@ pub(crate) fn bit(kind: StepKind) -> u64 {
 /// The bit for a step that made changes of the database permanent.
 pub(crate) const COMMITTED: u64 = 1 << 63;
 
+fn kinds(kind: StepKind, commits: bool) -> u64 {
+    bit(kind) | if commits { COMMITTED } else { 0 }
+}
+
 fn mask(pattern: &StepPattern) -> u64 {
     let mut mask = 0;
     for kind in StepKind::SENT {
@@ -79,13 +83,21 @@ fn mask(pattern: &StepPattern) -> u64 {
 impl Injector {
     pub fn new(faults: &[Fault], seed: Seed) -> Injector {
         let rules: Vec<Rule> = faults.iter().map(Rule::new).collect();
-        let armed = rules.iter().any(|rule| rule.on != 0);
-        Injector { rules, seed, armed, disarmed: false }
+        let concerned = rules.iter().fold(0, |kinds, rule| kinds | rule.on | rule.keeps_from());
+        Injector { rules, seed, concerned, disarmed: false }
     }
 
     /// No rule strikes from now on.
     pub fn disarm(&mut self) {
         self.disarmed = true;
+        self.concerned = 0;
+    }
+
+    /// Whether any rule looks at a step like this: most runs strike few kinds, and then
+    /// there is nothing to judge about the others.
+    #[inline]
+    pub fn concerns(&self, kind: StepKind, commits: bool) -> bool {
+        self.concerned & kinds(kind, commits) != 0
     }
 
     pub fn fault(&self, rule: u16) -> &Fault {
@@ -100,16 +112,11 @@ impl Injector {
 
     /// The first rule, in the scenario's order, that strikes this step. Every rule that
     /// matches counts the match, struck or not.
-    #[inline]
     pub fn judge(&mut self, target: &Target) -> Option<Strike> {
-        if !self.armed || self.disarmed {
+        if self.disarmed {
             return None;
         }
-        self.judge_armed(target)
-    }
-
-    fn judge_armed(&mut self, target: &Target) -> Option<Strike> {
-        let kinds = bit(target.kind) | if target.commits { COMMITTED } else { 0 };
+        let kinds = kinds(target.kind, target.commits);
         let mut struck = None;
         for (number, rule) in self.rules.iter_mut().enumerate() {
             if rule.on & kinds == 0 || !rule.applies(target) {
@@ -124,6 +131,22 @@ impl Injector {
             }
         }
         struck
+    }
+
+    /// Whether some rule restarts cache nodes.
+    pub fn restarts_nodes(&self) -> bool {
+        self.rules.iter().any(|rule| rule.fault.what == What::RestartNode)
+    }
+
+    /// Whether a rule about steps speaks of this one, whatever its chance, count and window.
+    pub fn matches(&self, rule: u16, target: &Target) -> bool {
+        let rule = &self.rules[rule as usize];
+        let kinds = bit(target.kind) | if target.commits { COMMITTED } else { 0 };
+        let follows = rule.fault.after.is_none() || rule.after & target.executed != 0;
+        let fault = Fault { from: None, until: None, ..rule.fault.clone() };
+        rule.on & kinds != 0
+            && follows
+            && fault.admits(target.now, target.client, target.node, target.op_kind)
     }
 
     /// A fault of the world wants to happen: whether its conditions on window, chance and
@@ -144,7 +167,6 @@ impl Injector {
     }
 
     /// Whether a lasting fault keeps a client from a node, and which.
-    #[inline]
     pub fn unreachable(&mut self, target: &Target) -> Option<Strike> {
         if self.disarmed || !target.kind.is_cache() {
             return None;
@@ -167,6 +189,15 @@ impl Rule {
         let on = fault.on.as_ref().map_or(0, mask);
         let after = fault.after.as_ref().map_or(0, mask);
         Rule { fault: fault.clone(), on, after, chance: fault.chance(), matches: 0, strikes: 0 }
+    }
+
+    /// The kinds of steps that a partition keeps from their node: all of the cache's, which
+    /// come before those of the database.
+    fn keeps_from(&self) -> u64 {
+        match self.fault.what {
+            What::Unreachable => bit(StepKind::DbBegin) - 1,
+            _ => 0,
+        }
     }
 
     fn applies(&self, target: &Target) -> bool {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::step::{Key, LocalCommand, LocalReply};
+use crate::operation::ProcessId;
+use crate::step::{Footprint, Key, LocalCommand, LocalReply, Location};
 
 /// Cells and queues by name. A crash replaces it by an empty one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -44,5 +45,14 @@ impl Memory {
             None => self.cells.remove(cell),
         };
         LocalReply::Stored(true)
+    }
+}
+
+/// What an access to a process's memory reads or writes.
+pub(super) fn note(command: &LocalCommand, process: usize, footprint: &mut Footprint) {
+    let cell = || Location::Cell(ProcessId(process as u32), command.cell().clone());
+    match command {
+        LocalCommand::Load { .. } => footprint.read(cell),
+        _ => footprint.write(cell),
     }
 }

@@ -4,25 +4,56 @@
 //! backend: a backend only executes a step when its turn has come.
 
 mod calamity;
+mod change_log;
+mod checkpoint;
+mod choice;
+mod effects;
 mod error;
 mod execute;
+mod exhaust;
 mod finish;
+mod identity;
 mod injector;
+mod manual;
 mod memory;
+mod monitor;
+mod options;
+mod pct;
+mod program;
+mod queue;
 mod recorder;
 mod replica;
+mod reuse;
 mod ring;
 mod seeded;
 mod send;
 mod state;
+mod stepper;
+mod story;
+mod walk;
 mod world;
 
+pub use choice::Choice;
 pub use error::RunError;
+pub use exhaust::{Effort, Search};
+pub(crate) use exhaust::{OnServers, Servers, Visitor, exhaust};
+#[cfg(all(feature = "memcached", feature = "serve"))]
+pub(crate) use injector::{COMMITTED, Injector, Target, bit};
+#[cfg(all(feature = "memcached", feature = "serve"))]
+pub(crate) use memory::Memory;
+pub use monitor::Track;
+pub use program::Program;
 pub use recorder::Keep;
+#[cfg(all(feature = "memcached", feature = "serve"))]
+pub(crate) use ring::Ring;
 pub use seeded::{Setup, simulate};
+pub use stepper::Bounds;
+pub(crate) use stepper::Stepper;
 
 /// Which node has a key, given the nodes' names.
 pub fn route(node_names: &[String]) -> impl Fn(&crate::step::Key) -> crate::step::NodeId + use<> {
     let ring = (node_names.len() > 1).then(|| ring::Ring::new(node_names));
     move |key| ring.as_ref().map_or(crate::step::NodeId(0), |ring| ring.node(key))
 }
+pub use walk::Walker;
+pub(crate) use walk::{Stride, walk};

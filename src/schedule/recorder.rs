@@ -1,5 +1,6 @@
 //! Writes the history while a run goes on.
 
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use crate::entity::envelope;
@@ -8,7 +9,8 @@ use crate::history::record::{
 };
 use crate::operation::OpId;
 use crate::step::{
-    Answer, CacheCommand, CacheReply, Command, DbReply, Key, NodeId, RowId, StepError, StepId, Win,
+    Answer, CacheCommand, CacheReply, Command, DbReply, Item, Key, LocalReply, NodeId, RowId,
+    StepError, StepId, Win,
 };
 use crate::time::Time;
 
@@ -22,6 +24,7 @@ pub enum Keep {
     Operations,
 }
 
+#[derive(Clone)]
 pub(crate) struct Recorder {
     pub history: History,
     keep: Keep,
@@ -30,7 +33,13 @@ pub(crate) struct Recorder {
     row_keys: FxHashMap<RowId, KeyId>,
     /// The same for small row ids, without hashing.
     dense_row_keys: Vec<Option<KeyId>>,
+    /// Values met lately and what their stamps say, by a part of their address: most are met
+    /// several times, and reading a stamp took 2 % of a run. As the values are held here,
+    /// none of them can give way to another at the same address. Short runs have none.
+    stamps: Vec<Option<(Bytes, Seen)>>,
 }
+
+const STAMPS: usize = 128;
 
 /// What is known of a step when it is sent.
 pub(crate) struct Sent {
@@ -54,10 +63,17 @@ pub(crate) struct Seen {
 
 const DENSE_ROWS: u64 = 1 << 20;
 
+/// Room for the steps of a run is made at its start, up to this many: they need not be moved
+/// then.
+const STEPS_RESERVED_MAX: usize = 1 << 19;
+
 impl Recorder {
     pub fn new(keep: Keep, operations: usize) -> Recorder {
         let mut history = History { steps_kept: keep == Keep::Steps, ..History::default() };
         history.ops.reserve_exact(operations);
+        if keep == Keep::Steps {
+            history.steps.reserve(operations.saturating_mul(2).min(STEPS_RESERVED_MAX));
+        }
         Recorder {
             history,
             keep,
@@ -65,6 +81,55 @@ impl Recorder {
             order: 0,
             row_keys: FxHashMap::default(),
             dense_row_keys: Vec::new(),
+            stamps: vec![None; if operations < STAMPS { 0 } else { STAMPS }],
+        }
+    }
+
+    /// All that another has recorded, in the memory that is there.
+    pub fn become_like(&mut self, other: &Recorder) {
+        let (history, from) = (&mut self.history, &other.history);
+        if history.keys != from.keys {
+            history.keys.clone_from(&from.keys);
+        }
+        history.rows.clone_from(&from.rows);
+        history.ops.clone_from(&from.ops);
+        history.steps.clone_from(&from.steps);
+        history.commits.clone_from(&from.commits);
+        history.faults.clone_from(&from.faults);
+        history.marks.clone_from(&from.marks);
+        history.phases = from.phases;
+        self.next_step = other.next_step;
+        self.order = other.order;
+        self.row_keys.clone_from(&other.row_keys);
+        self.dense_row_keys.clone_from(&other.dense_row_keys);
+    }
+
+    /// What an answer says, together with the command that it answers.
+    pub fn seen(&mut self, command: &Command, answer: &Answer) -> Seen {
+        let value = match (answer, command) {
+            (Answer::Cache(CacheReply::Found(Item { value, win: Win::None, .. })), _) => value,
+            (
+                Answer::Cache(CacheReply::Stored),
+                Command::Cache(CacheCommand::Store { value, .. }),
+            ) => value,
+            _ => return seen(command, answer),
+        };
+        let result = match answer {
+            Answer::Cache(CacheReply::Found(_)) => StepResult::Found,
+            _ => StepResult::Done,
+        };
+        match self.stamps.get_mut(value.as_ptr() as usize / 32 % STAMPS) {
+            None => stamped(result, value),
+            Some(Some((known, seen)))
+                if known.as_ptr() == value.as_ptr() && known.len() == value.len() =>
+            {
+                Seen { result, ..*seen }
+            }
+            Some(place) => {
+                let seen = stamped(result, value);
+                *place = Some((value.clone(), seen));
+                seen
+            }
         }
     }
 
@@ -157,6 +222,13 @@ impl Recorder {
         }
     }
 
+    /// A rule strikes a step that was sent before.
+    pub fn struck(&mut self, id: StepId, rule: u16) {
+        if let Some(step) = self.step(id) {
+            step.fault = Some(rule);
+        }
+    }
+
     /// Something that a node did by itself, or that a fault did to it.
     pub fn node_event(&mut self, kind: StepKind, node: NodeId, key: Option<KeyId>, at: Time) {
         let fault = None;
@@ -186,11 +258,25 @@ impl Recorder {
     }
 }
 
-/// What an answer says, together with the command that it answers.
-pub(crate) fn seen(command: &Command, answer: &Answer) -> Seen {
+fn seen(command: &Command, answer: &Answer) -> Seen {
     match answer {
         Answer::Cache(reply) => seen_by_cache(command, reply),
         Answer::Database(reply) => seen_by_database(command, reply),
+        // For a reader of the log the version is the position that it has come to.
+        Answer::Log(records) => match records.last() {
+            None => {
+                Seen { result: StepResult::Missing, value: OpId::NONE, version: 0, absent: false }
+            }
+            Some(record) => Seen {
+                result: StepResult::Found,
+                value: record.writer,
+                version: record.position,
+                absent: record.row.is_none(),
+            },
+        },
+        Answer::Local(LocalReply::Value(Some(value))) if envelope::stamp(value).is_some() => {
+            stamped(StepResult::Found, value)
+        }
         _ => Seen { result: StepResult::Done, value: OpId::NONE, version: 0, absent: false },
     }
 }
@@ -198,7 +284,7 @@ pub(crate) fn seen(command: &Command, answer: &Answer) -> Seen {
 fn stamped(result: StepResult, value: &[u8]) -> Seen {
     match envelope::stamp(value) {
         Some(stamp) => Seen { result, value: stamp.writer, version: stamp.version, absent: false },
-        None => Seen { result, value: OpId::NONE, version: 0, absent: false },
+        None => Seen { result, value: OpId::NONE, version: 0, absent: value == envelope::ABSENT },
     }
 }
 

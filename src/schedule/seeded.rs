@@ -1,24 +1,24 @@
 //! The seeded scheduler: virtual time, and latencies drawn from the scenario.
 //!
-//! A binary heap of events with a first-in first-out tie-break. Every latency is a function
+//! A queue of events with a first-in first-out tie-break. Every latency is a function
 //! of seed, operation and step, so a change elsewhere moves nothing here.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::error::RunError;
 use super::injector::Injector;
+use super::queue::Queue;
 use super::recorder::{Keep, Recorder};
+use super::state::FlightInfo;
 use super::world::{Enabled, Parts, Rules, World};
 use crate::backend::{Cache, Database};
 use crate::entity::Entity;
 use crate::history::record::{Effect, History, StepKind};
 use crate::operation::OpId;
-use crate::pattern::{App, Entry};
+use crate::pattern::{App, Entry, Opened};
 use crate::plan::Plan;
 use crate::scenario::{CacheSettings, DatabaseSettings, Record, Scenario};
 use crate::seed::{Purpose, Seed};
@@ -48,16 +48,17 @@ pub struct Setup<'a> {
 /// Events after the last operation before background work counts as never resting.
 const HEALING_EVENTS_MAX: u64 = 10_000_000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What is due. Small, as each is moved about a few times.
+#[derive(Clone, Copy, Debug)]
 enum Event {
-    Begin { client: usize },
-    Execute { flight: usize },
-    Deliver { flight: usize },
-    Expire { flight: usize },
-    Wake { flight: usize },
+    Begin { client: u32 },
+    Execute { flight: u32 },
+    Deliver { flight: u32 },
+    Expire { flight: u32 },
+    Wake { flight: u32 },
     Disconnect { connection: ConnectionId },
-    Tick { client: usize },
-    World { rule: u16, occurrence: u64 },
+    Tick { client: u32 },
+    World { rule: u16, occurrence: u32 },
 }
 
 impl Event {
@@ -70,13 +71,20 @@ impl Event {
 struct Seeded<'a> {
     world: World<'a>,
     scenario: &'a Scenario,
+    /// In nanoseconds, as every step needs them.
+    cache_timeout: u64,
+    database_timeout: u64,
     seed: Seed,
-    events: BinaryHeap<Reverse<(Time, u64, Event)>>,
-    sequence: u64,
+    events: Queue<Event>,
     work: usize,
     enabled: Vec<Enabled>,
     /// Background clients whose last round found nothing, since the load ended.
     idle: FxHashSet<usize>,
+    /// Counts the rounds of background work that found something.
+    worked: u64,
+    /// For rounds under way that began with nothing else under way: what `worked` was then.
+    /// An idle round that began earlier may have looked before the last change.
+    began: FxHashMap<usize, u64>,
 }
 
 /// Runs a plan to its end: load, then healing. The audit is the caller's.
@@ -94,10 +102,12 @@ pub fn simulate(setup: Setup<'_>) -> Result<History, RunError> {
         cache_retries: scenario.cache.retries,
         database_retries: scenario.database.retries,
         keys: keys.collect(),
+        opened: Opened::with_places(),
     };
     let rules = Rules {
         replica_lag: scenario.database.replica_lag,
         restart_after: scenario.workload.restart_after,
+        on_timeout: scenario.cache.on_timeout,
     };
     let world = World::new(Parts {
         plan: setup.plan,
@@ -115,12 +125,15 @@ pub fn simulate(setup: Setup<'_>) -> Result<History, RunError> {
     let mut seeded = Seeded {
         world,
         scenario,
+        cache_timeout: (Time::ZERO + scenario.cache.timeout).0,
+        database_timeout: (Time::ZERO + scenario.database.timeout).0,
         seed: setup.seed,
-        events: BinaryHeap::new(),
-        sequence: 0,
+        events: Queue::new(),
         work: 0,
         enabled: Vec::new(),
         idle: FxHashSet::default(),
+        worked: 0,
+        began: FxHashMap::default(),
     };
     seeded.plan_world_faults();
     seeded.load()?;
@@ -177,14 +190,13 @@ impl Seeded<'_> {
 
     #[inline]
     fn push(&mut self, at: Time, event: Event) {
-        self.sequence += 1;
         self.work += usize::from(event.is_work());
-        self.events.push(Reverse((at, self.sequence, event)));
+        self.events.push(at, event);
     }
 
     #[inline]
     fn pop(&mut self) -> Option<Event> {
-        let Reverse((at, _, event)) = self.events.pop()?;
+        let (at, event) = self.events.pop()?;
         self.work -= usize::from(event.is_work());
         self.world.advance(at);
         Some(event)
@@ -192,17 +204,23 @@ impl Seeded<'_> {
 
     fn happen(&mut self, event: Event) -> Result<(), RunError> {
         match event {
-            Event::Begin { client } => self.world.begin(client)?,
-            Event::Execute { flight } => self.world.execute(flight)?,
-            Event::Deliver { flight } => self.world.deliver(flight)?,
-            Event::Expire { flight } => self.world.expire(flight)?,
-            Event::Wake { flight } => self.world.wake(flight)?,
+            Event::Begin { client } => self.world.begin(client as usize)?,
+            Event::Execute { flight } => self.world.execute(flight as usize)?,
+            Event::Deliver { flight } => self.world.deliver(flight as usize)?,
+            Event::Expire { flight } => self.world.expire(flight as usize)?,
+            Event::Wake { flight } => self.world.wake(flight as usize)?,
             Event::Disconnect { connection } => self.world.disconnect(connection)?,
-            Event::Tick { client } => self.world.tick(client)?,
+            Event::Tick { client } => {
+                let client = client as usize;
+                if self.world.active() == 0 && self.world.under_way == 0 {
+                    self.began.insert(client, self.worked);
+                }
+                self.world.tick(client)?;
+            }
             Event::World { rule, occurrence } => {
-                self.world.world_fault(rule, occurrence)?;
+                self.world.world_fault(rule, u64::from(occurrence))?;
                 if let Some(every) = self.scenario.faults[usize::from(rule)].every {
-                    let occurrence = occurrence + 1;
+                    let occurrence = occurrence.saturating_add(1);
                     self.push(self.world.now() + every, Event::World { rule, occurrence });
                 }
             }
@@ -213,40 +231,41 @@ impl Seeded<'_> {
 
     /// Gives everything that has become possible its time.
     fn schedule(&mut self) {
-        let mut enabled = std::mem::take(&mut self.enabled);
-        self.world.take_enabled(&mut enabled);
+        self.world.take_enabled(&mut self.enabled);
         let now = self.world.now();
-        for enabled in enabled.drain(..) {
-            match enabled {
+        for place in 0..self.enabled.len() {
+            match self.enabled[place] {
                 Enabled::Begin { client, after } => {
                     let at = self.world.next_begin(client).max(now + after);
-                    self.push(at, Event::Begin { client });
+                    self.push(at, Event::Begin { client: client as u32 });
                 }
                 Enabled::Execute { flight, late } => self.schedule_execute(flight, late),
                 Enabled::Deliver { flight } => self.schedule_deliver(flight),
                 Enabled::Expire { flight } => {
-                    let at = self.deadline(flight).max(now);
-                    self.push(at, Event::Expire { flight });
+                    let at = self.deadline(&self.world.flight_info(flight)).max(now);
+                    self.push(at, Event::Expire { flight: flight as u32 });
                 }
-                Enabled::Wake { flight, after } => self.push(now + after, Event::Wake { flight }),
+                Enabled::Wake { flight, after } => {
+                    self.push(now + after, Event::Wake { flight: flight as u32 })
+                }
                 Enabled::Disconnect { connection } => {
                     self.push(now, Event::Disconnect { connection });
                 }
                 Enabled::Tick { client, idle } => {
-                    match idle {
-                        true => self.idle.insert(client),
-                        false => {
-                            self.idle.clear();
-                            false
-                        }
-                    };
+                    let began = self.began.remove(&client);
+                    if !idle {
+                        self.worked += 1;
+                        self.idle.clear();
+                    } else if began == Some(self.worked) {
+                        self.idle.insert(client);
+                    }
                     let pause =
                         if idle { self.scenario.workload.tick_every } else { Duration::ZERO };
-                    self.push(now + pause, Event::Tick { client });
+                    self.push(now + pause, Event::Tick { client: client as u32 });
                 }
             }
         }
-        self.enabled = enabled;
+        self.enabled.clear();
     }
 
     fn schedule_execute(&mut self, flight: usize, late: Option<Duration>) {
@@ -257,15 +276,15 @@ impl Seeded<'_> {
             None => {
                 let draw = self.seed.draw(Purpose::Request, info.op.0, u64::from(info.number));
                 let way = request(&self.scenario.cache, &self.scenario.database, info.kind, draw);
-                now + Duration::from_nanos(way)
+                now.plus_nanos(way)
             }
         };
         let at = self.world.arrive_in_order(flight, at);
-        self.push(at, Event::Execute { flight });
-        let deadline = self.deadline(flight);
+        self.push(at, Event::Execute { flight: flight as u32 });
+        let deadline = self.deadline(&info);
         if late.is_none() && at > deadline && info.kind != StepKind::Local {
             self.world.also_pending(flight);
-            self.push(deadline, Event::Expire { flight });
+            self.push(deadline, Event::Expire { flight: flight as u32 });
         }
     }
 
@@ -279,20 +298,20 @@ impl Seeded<'_> {
             _ => Some(self.scenario.database.reply),
         };
         let way = spread.map_or(0, |spread| spread.sample(draw));
-        let at = self.world.reply_in_order(flight, now + Duration::from_nanos(way));
-        let deadline = self.deadline(flight);
+        let at = self.world.reply_in_order(flight, now.plus_nanos(way));
+        let deadline = self.deadline(&info);
         match at > deadline {
-            true => self.push(deadline.max(now), Event::Expire { flight }),
-            false => self.push(at, Event::Deliver { flight }),
+            true => self.push(deadline.max(now), Event::Expire { flight: flight as u32 }),
+            false => self.push(at, Event::Deliver { flight: flight as u32 }),
         }
     }
 
-    fn deadline(&self, flight: usize) -> Time {
-        let info = self.world.flight_info(flight);
+    /// When the caller of a step gives up waiting.
+    fn deadline(&self, info: &FlightInfo) -> Time {
         match info.kind {
             StepKind::Local => Time::NEVER,
-            kind if kind.is_cache() => info.sent + self.scenario.cache.timeout,
-            _ => info.sent + self.scenario.database.timeout,
+            kind if kind.is_cache() => info.sent.plus_nanos(self.cache_timeout),
+            _ => info.sent.plus_nanos(self.database_timeout),
         }
     }
 }
@@ -311,11 +330,10 @@ fn request(cache: &CacheSettings, database: &DatabaseSettings, kind: StepKind, d
 
 /// What each operation did to the database is known only now: its write may have landed
 /// after it had returned.
-fn settle(history: &mut History) {
-    let mut writers: Vec<OpId> = history.commits.iter().map(|commit| commit.writer).collect();
-    writers.sort_unstable();
+pub(super) fn settle(history: &mut History) {
+    let writers: FxHashSet<OpId> = history.commits.iter().map(|commit| commit.writer).collect();
     for op in &mut history.ops {
-        if op.kind.writes() && writers.binary_search(&op.id).is_ok() {
+        if op.kind.writes() && writers.contains(&op.id) {
             op.effect = Effect::Committed;
         }
     }

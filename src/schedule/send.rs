@@ -8,15 +8,40 @@ use super::world::{Enabled, World};
 use crate::fault::{Moment, What};
 use crate::history::record::{FaultRecord, KeyId, StepKind};
 use crate::step::{
-    Answer, CacheRefusal, CacheReply, Command, ConnectionId, DbReply, NodeId, SqlError, StepError,
-    StepId,
+    Answer, CacheRefusal, CacheReply, Command, ConnectionId, DbReply, Key, NodeId, SqlError,
+    StepError, StepId, Table,
 };
 
-/// Where a command goes.
+/// What a command is and where it goes.
+#[derive(Clone, Copy)]
 struct Route {
+    kind: StepKind,
     node: NodeId,
     connection: ConnectionId,
     key: Option<KeyId>,
+}
+
+/// What is known of a step when it sets out.
+struct Departure {
+    step: StepId,
+    route: Route,
+    commits: bool,
+    effect: bool,
+}
+
+impl Departure {
+    /// A sleep goes nowhere and is no recorded step.
+    const SLEEP: Departure = Departure {
+        step: StepId(u64::MAX),
+        route: Route {
+            kind: StepKind::Local,
+            node: NodeId(0),
+            connection: ConnectionId(u32::MAX),
+            key: None,
+        },
+        commits: false,
+        effect: false,
+    };
 }
 
 impl World<'_> {
@@ -27,13 +52,13 @@ impl World<'_> {
         command: Command,
     ) -> Result<(), RunError> {
         if let Command::Sleep(nanos) = command {
-            let flight = self.fly(client, ticket, command, StepId(u64::MAX), None);
+            let flight = self.fly(client, ticket, command, Departure::SLEEP);
             let after = std::time::Duration::from_nanos(nanos);
             self.enabled.push(Enabled::Wake { flight, after });
             return Ok(());
         }
-        let kind = StepKind::of(&command);
         let route = self.route(client, &command);
+        let kind = route.kind;
         let connection = &self.connections[route.connection.0 as usize];
         let in_transaction = connection.is_database && connection.in_transaction;
         let commits =
@@ -64,9 +89,8 @@ impl World<'_> {
             }
             strike => strike,
         };
-        let flight = self.fly(client, ticket, command, step, Some(&route));
-        self.flight_mut(flight).commits = commits;
-        self.count_effect(client, flight, kind, in_transaction);
+        let effect = self.count_effect(client, kind, in_transaction);
+        let flight = self.fly(client, ticket, command, Departure { step, route, commits, effect });
         self.launch(flight, kind, strike);
         Ok(())
     }
@@ -83,31 +107,48 @@ impl World<'_> {
     }
 
     fn route(&mut self, client: usize, command: &Command) -> Route {
+        let kind = StepKind::of(command);
         match command {
             Command::Cache(command) => {
                 let (node, key) = match command.key() {
                     Some(key) => {
                         let node = self.ring.as_ref().map_or(NodeId(0), |ring| ring.node(key));
-                        (node, Some(self.recorder.key(key)))
+                        (node, Some(self.key_number(client, key)))
                     }
                     None => (NodeId(0), None),
                 };
-                Route { node, connection: self.cache_connection(client, node), key }
+                Route { kind, node, connection: self.cache_connection(client, node), key }
             }
             Command::Database(command) => {
-                let key = command.row().map(|(_, row)| self.row_key(row));
-                Route { node: NodeId(0), connection: self.database_connection(client), key }
+                let row = command.row().filter(|(table, _)| *table == Table(0));
+                let key = row.map(|(_, row)| self.row_key(row));
+                Route { kind, node: NodeId(0), connection: self.database_connection(client), key }
+            }
+            Command::ReadLog { .. } => {
+                let connection = self.database_connection(client);
+                Route { kind, node: NodeId(0), connection, key: None }
             }
             Command::Local(command) => {
                 let key = Some(self.recorder.key(command.cell()));
                 // Shared memory has no connection; the database's stands in and is unused.
-                Route { node: NodeId(0), connection: self.database_connection(client), key }
+                Route { kind, node: NodeId(0), connection: self.database_connection(client), key }
             }
             Command::Sleep(_) => unreachable!("a sleep goes nowhere"),
         }
     }
 
-    fn cache_connection(&mut self, client: usize, node: NodeId) -> ConnectionId {
+    /// The number of a cache key. Most are that of the row that the operation is about, and
+    /// comparing two keys takes a third of the time that looking one up does.
+    fn key_number(&mut self, client: usize, key: &Key) -> KeyId {
+        if let [row] = self.clients[client].current.rows[..]
+            && self.app.keys.get(row.0 as usize) == Some(key)
+        {
+            return self.row_key(row);
+        }
+        self.recorder.key(key)
+    }
+
+    pub(super) fn cache_connection(&mut self, client: usize, node: NodeId) -> ConnectionId {
         let place = usize::from(node.0);
         if let Some(connection) = self.clients[client].cache_connections[place] {
             return connection;
@@ -139,7 +180,7 @@ impl World<'_> {
         commits: bool,
         node: NodeId,
     ) -> Option<Strike> {
-        if kind == StepKind::Local {
+        if !self.injector.concerns(kind, commits) {
             return None;
         }
         let current = &self.clients[client].current;
@@ -171,55 +212,46 @@ impl World<'_> {
     }
 
     /// Creates the flight; returns its place.
-    fn fly(
-        &mut self,
-        client: usize,
-        ticket: u32,
-        command: Command,
-        step: StepId,
-        route: Option<&Route>,
-    ) -> usize {
+    fn fly(&mut self, client: usize, ticket: u32, command: Command, departure: Departure) -> usize {
         let now = self.now;
+        let Departure { step, route, commits, effect } = departure;
         let state = &mut self.clients[client];
         state.waiting += 1;
         state.current.steps += 1;
-        let flight = Flight {
+        if state.id.is_ordinary() {
+            self.under_way += 1;
+        }
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.flights.push(None);
+            self.flights.len() - 1
+        });
+        self.flights[place] = Some(Flight {
             step,
             client,
             epoch: state.epoch,
             ticket,
             command,
-            connection: route.map_or(ConnectionId(u32::MAX), |route| route.connection),
-            node: route.map_or(NodeId(0), |route| route.node),
+            kind: route.kind,
+            connection: route.connection,
+            node: route.node,
             op: state.current.id,
             number: state.current.steps,
-            key: route.and_then(|route| route.key),
+            key: route.key,
             sent: now,
             fate: Fate::Normal,
             answer: None,
-            effect: false,
-            commits: false,
+            effect,
+            commits,
             executed: false,
             settled: false,
             pending: 1,
-        };
-        if state.id.is_ordinary() {
-            self.under_way += 1;
-        }
-        match self.free.pop() {
-            Some(place) => {
-                self.flights[place] = Some(flight);
-                place
-            }
-            None => {
-                self.flights.push(Some(flight));
-                self.flights.len() - 1
-            }
-        }
+        });
+        place
     }
 
     /// Counts what may change what others read, so that an error can be told from a failure.
-    fn count_effect(&mut self, client: usize, flight: usize, kind: StepKind, transaction: bool) {
+    /// Says whether the step itself was counted, and not its transaction.
+    fn count_effect(&mut self, client: usize, kind: StepKind, in_transaction: bool) -> bool {
         use StepKind::*;
         let stores = matches!(
             kind,
@@ -238,12 +270,15 @@ impl World<'_> {
         let current = &mut self.clients[client].current;
         if kind == DbCommit && current.transaction_effects > 0 {
             current.effects += 1;
-            self.flight_mut(flight).effect = true;
-        } else if writes && transaction && kind != DbCommit {
+            true
+        } else if writes && in_transaction && kind != DbCommit {
             current.transaction_effects += 1;
+            false
         } else if (writes && kind != DbCommit) || stores {
             current.effects += 1;
-            self.flight_mut(flight).effect = true;
+            true
+        } else {
+            false
         }
     }
 
@@ -293,7 +328,7 @@ impl World<'_> {
 }
 
 /// The error that a server answers with when a fault makes it fail.
-fn failure(kind: StepKind) -> Answer {
+pub(super) fn failure(kind: StepKind) -> Answer {
     match kind.is_cache() {
         true => Answer::Cache(CacheReply::Refusal(CacheRefusal::OutOfMemory)),
         false => Answer::Database(DbReply::Error(SqlError::Statement)),

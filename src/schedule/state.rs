@@ -1,8 +1,10 @@
 //! The state of a world: clients, processes, connections, and steps under way.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::identity::Trail;
 use super::memory::Memory;
 use crate::history::record::{KeyId, Source, StepKind};
 use crate::operation::{ClientId, OpId, OpKind};
@@ -33,10 +35,52 @@ pub(super) struct Client {
     pub current: Current,
     /// Steps under way whose answer the client waits for.
     pub waiting: u32,
+    /// What the client has been told in its current operation; kept for manual schedulers.
+    pub trail: Trail,
+    /// Another number whenever its future moves on, is made or dropped: of two moments with
+    /// the same one it stands at the same place.
+    pub moved: u64,
+}
+
+impl Client {
+    /// All of another client but its future, in the memory that is there.
+    pub fn become_like(&mut self, other: &Client) {
+        self.epoch = other.epoch;
+        self.begun = other.begun;
+        self.cache_connections.clone_from(&other.cache_connections);
+        self.database_connection = other.database_connection;
+        let (rows, seen) = (&mut self.current.rows, &mut self.current.seen);
+        rows.clone_from(&other.current.rows);
+        seen.clone_from(&other.current.seen);
+        let (rows, seen) = (std::mem::take(rows), std::mem::take(seen));
+        self.current = Current { rows, seen, ..other.current };
+        self.waiting = other.waiting;
+        self.trail.clone_from(&other.trail);
+        self.moved = other.moved;
+    }
+
+    /// The same client without its future.
+    pub fn without_future(&self) -> Client {
+        Client {
+            id: self.id,
+            process: self.process,
+            port: Rc::clone(&self.port),
+            cx: Rc::clone(&self.cx),
+            task: Task::Idle,
+            epoch: self.epoch,
+            begun: self.begun,
+            cache_connections: self.cache_connections.clone(),
+            database_connection: self.database_connection,
+            current: self.current.clone(),
+            waiting: self.waiting,
+            trail: self.trail.clone(),
+            moved: self.moved,
+        }
+    }
 }
 
 /// The operation that a client carries out.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Current {
     pub id: OpId,
     pub kind: Option<OpKind>,
@@ -53,18 +97,21 @@ pub(super) struct Current {
 }
 
 /// A process: memory that its clients share, and their instance of the pattern.
+#[derive(Clone)]
 pub(super) struct Process {
     pub memory: Memory,
     pub pattern: Rc<dyn AnyPattern>,
 }
 
 /// A step under way.
+#[derive(Clone)]
 pub(super) struct Flight {
     pub step: StepId,
     pub client: usize,
     pub epoch: u32,
     pub ticket: u32,
     pub command: Command,
+    pub kind: StepKind,
     pub connection: ConnectionId,
     pub node: NodeId,
     pub op: OpId,
@@ -98,7 +145,7 @@ pub(super) enum Fate {
 }
 
 /// A connection of one client to one server.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Connection {
     pub client: usize,
     pub is_database: bool,
@@ -110,6 +157,9 @@ pub(super) struct Connection {
     pub writes: Vec<PendingWrite>,
     /// The statement that waits for a lock.
     pub blocked: Option<usize>,
+    /// Replies that have come and whose callers had stopped waiting, on a connection that is
+    /// used all the same: the next caller reads the first of them.
+    pub unread: VecDeque<Answer>,
     /// No later step on it takes effect, or is answered, before these times.
     pub last_arrival: Time,
     pub last_reply: Time,
@@ -137,8 +187,7 @@ pub(crate) struct FlightInfo {
 impl super::world::World<'_> {
     pub fn flight_info(&self, flight: usize) -> FlightInfo {
         let state = self.flight(flight);
-        let kind = StepKind::of(&state.command);
-        FlightInfo { kind, op: state.op, number: state.number, sent: state.sent }
+        FlightInfo { kind: state.kind, op: state.op, number: state.number, sent: state.sent }
     }
 
     /// One more event will happen for this flight.

@@ -10,7 +10,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::change_log::ChangeLog;
 use super::error::RunError;
+use super::identity::{Event, Trail};
 use super::injector::Injector;
 use super::memory::Memory;
 use super::recorder::Recorder;
@@ -18,12 +20,13 @@ use super::replica::Replica;
 use super::ring::Ring;
 use super::state::{Client, Connection, Current, Flight, Process, Task};
 use crate::backend::{Cache, Database};
-use crate::history::record::{History, KeyId};
+use crate::history::record::{History, KeyId, StepKind};
 use crate::operation::{Action, ClientId, Op, OpId, ProcessId, Reply};
-use crate::pattern::{AnyPattern, App, Cx, Entry, Failure, Port, Settings, Tick};
+use crate::pattern::{AnyPattern, App, Cx, Entry, Failure, Port, Settings, Tick, outbox_table};
 use crate::plan::{Plan, PlannedOp};
+use crate::scenario::OnTimeout;
 use crate::seed::Seed;
-use crate::step::{Command, ConnectionId, RowId};
+use crate::step::{ConnectionId, Footprint, RowId};
 use crate::time::Time;
 
 /// What the world needs to know besides plan and servers.
@@ -33,6 +36,8 @@ pub(crate) struct Rules {
     pub replica_lag: Option<Duration>,
     /// How long a crashed process stays away.
     pub restart_after: Duration,
+    /// What becomes of a cache connection whose caller stopped waiting.
+    pub on_timeout: OnTimeout,
 }
 
 /// Something that has become possible.
@@ -73,17 +78,25 @@ pub(crate) struct World<'a> {
     pub(super) injector: Injector,
     pub(super) recorder: Recorder,
     pub(super) replica: Option<Replica>,
+    /// Kept where the pattern reads it.
+    pub(super) log: Option<ChangeLog>,
     pub(super) now: Time,
     pub(super) enabled: Vec<Enabled>,
     pub(super) bypasses: u32,
     pub(super) bypass_connection: Option<ConnectionId>,
+    /// What the steps since it was last cleared read and wrote; off unless a scheduler wants it.
+    pub(super) footprint: Footprint,
+    /// Whether a scheduler chooses everything itself, faults included.
+    pub(super) manual: bool,
+    /// Whether it also compares states, or goes back to them.
+    pub(super) keeps_trails: bool,
     /// Steps of ordinary clients and of the bypass under way; background work idles when
     /// this is 0 and it found nothing to do.
     pub(super) under_way: usize,
     /// Clients of the application that have operations left.
-    active: usize,
-    outbox: Vec<(u32, Command)>,
-    marks: Vec<&'static str>,
+    pub(super) active: usize,
+    /// How often a future has moved on, or gone.
+    moves: u64,
 }
 
 /// What the world is made of.
@@ -123,15 +136,19 @@ impl<'a> World<'a> {
             injector: parts.injector,
             recorder: parts.recorder,
             replica: parts.rules.replica_lag.map(|_| Replica::default()),
+            log: parts.entry.traits.reads_log.then(ChangeLog::default),
             now: Time::ZERO,
             enabled: Vec::new(),
             bypasses: 0,
             bypass_connection: None,
+            footprint: Footprint::off(),
+            manual: false,
+            keeps_trails: false,
             under_way: 0,
             active: parts.plan.clients().len(),
-            outbox: Vec::new(),
-            marks: Vec::new(),
+            moves: 0,
         };
+        world.recorder.history.readers_validate = world.entry.traits.validates;
         world.create_rows()?;
         world.create_processes()?;
         Ok(world)
@@ -139,7 +156,10 @@ impl<'a> World<'a> {
 
     fn create_rows(&mut self) -> Result<(), RunError> {
         let entity = Rc::clone(&self.app);
-        let tables = entity.entity.tables();
+        let mut tables = entity.entity.tables();
+        if self.entry.traits.outbox {
+            tables.push(outbox_table());
+        }
         self.database.create(&tables, self.plan.rows())?;
         for (_, row) in self.plan.rows() {
             let key = self.row_key(row.id);
@@ -190,6 +210,8 @@ impl<'a> World<'a> {
             database_connection: None,
             current: Current::default(),
             waiting: 0,
+            trail: Trail::default(),
+            moved: 0,
         });
     }
 
@@ -206,7 +228,7 @@ impl<'a> World<'a> {
 
     /// Takes what has become possible since the last call.
     pub fn take_enabled(&mut self, into: &mut Vec<Enabled>) {
-        into.append(&mut self.enabled);
+        take_all(&mut self.enabled, into);
     }
 
     pub(super) fn row_key(&mut self, row: RowId) -> KeyId {
@@ -240,7 +262,7 @@ impl<'a> World<'a> {
         self.plan.open_loop().then_some(Time(planned.wait))
     }
 
-    fn planned(&self, client: usize, number: usize) -> Option<&PlannedOp> {
+    pub(super) fn planned(&self, client: usize, number: usize) -> Option<&PlannedOp> {
         let id = self.clients[client].id;
         self.plan.clients().get(id.0 as usize)?.ops.get(number)
     }
@@ -319,8 +341,13 @@ impl<'a> World<'a> {
     /// Lets a client run until it waits for steps or is done.
     pub(super) fn poll(&mut self, client: usize) -> Result<(), RunError> {
         let mut context = Context::from_waker(Waker::noop());
+        let shown = self.shown_time();
+        self.note_move(client);
         let state = &mut self.clients[client];
-        state.port.set_now(self.now);
+        state.port.set_now(shown);
+        if self.keeps_trails {
+            state.trail.keep(Event::Polled(shown));
+        }
         // A panic of the pattern is a finding about the pattern, not the end of the run. Its
         // future is dropped and never polled again, so no broken state of it is observed.
         let polled = catch_unwind(AssertUnwindSafe(|| match &mut state.task {
@@ -338,23 +365,26 @@ impl<'a> World<'a> {
         }
     }
 
+    /// A client's future moves on, or is dropped.
+    pub(super) fn note_move(&mut self, client: usize) {
+        self.moves += 1;
+        self.clients[client].moved = self.moves;
+    }
+
     fn send_all(&mut self, client: usize) -> Result<(), RunError> {
-        let epoch = self.clients[client].epoch;
-        let mut outbox = std::mem::take(&mut self.outbox);
-        self.clients[client].port.take_outbox(&mut outbox);
-        for (ticket, command) in outbox.drain(..) {
-            // A fault that struck an earlier command may have ended the operation.
-            if self.clients[client].epoch == epoch {
-                self.send(client, ticket, command)?;
+        // A fault that strikes a command may end the operation, and with it what else was
+        // sent: then the port is empty, or another.
+        while let Some((ticket, command)) = self.clients[client].port.take_sent() {
+            if self.keeps_trails {
+                self.clients[client].trail.keep(Event::Sent(StepKind::of(&command)));
             }
+            self.send(client, ticket, command)?;
         }
-        self.outbox = outbox;
         Ok(())
     }
 
     fn take_marks(&mut self, client: usize) {
-        self.clients[client].port.take_marks(&mut self.marks);
-        for mark in self.marks.drain(..) {
+        while let Some(mark) = self.clients[client].port.take_mark() {
             self.recorder.mark(mark);
         }
     }
@@ -369,6 +399,14 @@ impl<'a> World<'a> {
             op: client.current.id,
             step: client.current.steps,
         })
+    }
+}
+
+/// Moves everything to the end of `into`; when that is empty only the buffers change hands.
+pub(crate) fn take_all<T>(from: &mut Vec<T>, into: &mut Vec<T>) {
+    match into.is_empty() {
+        true => std::mem::swap(from, into),
+        false => into.append(from),
     }
 }
 

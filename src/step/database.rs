@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::operation::OpId;
@@ -70,7 +71,7 @@ pub struct Row {
 }
 
 /// Isolation levels, by their SQL names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// What the database does when nothing is said.
@@ -86,6 +87,13 @@ pub enum Isolation {
     Serializable,
 }
 
+impl Isolation {
+    /// Whether nothing was said.
+    pub fn is_default(&self) -> bool {
+        *self == Isolation::Default
+    }
+}
+
 /// Row locks of a select.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RowLock {
@@ -99,7 +107,7 @@ pub enum RowLock {
 }
 
 /// A statement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DbCommand {
     /// Begin a transaction on this connection.
     Begin(Isolation),
@@ -121,7 +129,7 @@ pub enum DbCommand {
 }
 
 /// What the database answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DbReply {
     /// Begin, commit or rollback was carried out.
     Done,

@@ -10,6 +10,8 @@ pub enum Location {
     Item(NodeId, Key),
     /// All of a node: limits, flushes, restarts.
     Node(NodeId),
+    /// The counter from which a node draws CAS ids, where their numbers matter.
+    CasIds(NodeId),
     /// One row.
     Row(Table, RowId),
     /// All rows of a table.
@@ -35,6 +37,16 @@ pub enum Access {
     Read,
     /// Its state was, or may have been, changed.
     Write,
+    /// It was counted up, or something was added to it, so that two of these may be
+    /// exchanged: two commits of different rows, which both conflict with a snapshot.
+    Add,
+}
+
+impl Access {
+    /// Whether the two, at one location, may not be exchanged.
+    fn conflicts(self, other: Access) -> bool {
+        self != other || self == Access::Write
+    }
 }
 
 /// Collects accesses while a step executes; switched off it costs a branch.
@@ -77,6 +89,24 @@ impl Footprint {
         }
     }
 
+    /// Notes an addition; the closure runs only when collecting.
+    #[inline]
+    pub fn add(&mut self, location: impl FnOnce() -> Location) {
+        if self.collecting {
+            self.entries.push((location(), Access::Add));
+        }
+    }
+
+    /// Adds an access.
+    pub fn note(&mut self, location: Location, access: Access) {
+        self.entries.push((location, access));
+    }
+
+    /// Adds another's accesses.
+    pub fn append(&mut self, other: &Footprint) {
+        self.entries.extend_from_slice(&other.entries);
+    }
+
     /// The accesses so far.
     pub fn entries(&self) -> &[(Location, Access)] {
         &self.entries
@@ -90,9 +120,7 @@ impl Footprint {
     /// Whether two steps may be exchanged: neither's writes meet the other's accesses.
     pub fn independent_of(&self, other: &Footprint) -> bool {
         !self.entries.iter().any(|(a, how_a)| {
-            other.entries.iter().any(|(b, how_b)| {
-                (*how_a == Access::Write || *how_b == Access::Write) && overlap(a, b)
-            })
+            other.entries.iter().any(|(b, how_b)| how_a.conflicts(*how_b) && overlap(a, b))
         })
     }
 }
@@ -101,6 +129,9 @@ impl Footprint {
 fn overlap(a: &Location, b: &Location) -> bool {
     match (a, b) {
         (Location::Item(x, _), Location::Node(y)) | (Location::Node(y), Location::Item(x, _)) => {
+            x == y
+        }
+        (Location::CasIds(x), Location::Node(y)) | (Location::Node(y), Location::CasIds(x)) => {
             x == y
         }
         (Location::Row(x, _), Location::Table(y)) | (Location::Table(y), Location::Row(x, _)) => {
@@ -129,5 +160,14 @@ mod tests {
         assert!(!read.independent_of(&write));
         assert!(!read.independent_of(&node));
         assert!(node.independent_of(&other) && other.independent_of(&write));
+    }
+
+    #[test]
+    fn additions_commute_with_one_another_alone() {
+        let clock = |how| footprint(&[(Location::CommitClock, how)]);
+        let commit = clock(Access::Add);
+        assert!(commit.independent_of(&commit));
+        assert!(!commit.independent_of(&clock(Access::Read)));
+        assert!(!clock(Access::Write).independent_of(&commit));
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Key;
 
 /// An access to a process's shared memory. Each is atomic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LocalCommand {
     /// Read a cell.
     Load { cell: Key },
@@ -24,7 +24,7 @@ pub enum LocalCommand {
 }
 
 /// The shared memory's reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LocalReply {
     /// What a load or pop found.
     Value(Option<Bytes>),

@@ -8,6 +8,7 @@ mod cache;
 mod database;
 mod footprint;
 mod local;
+mod log;
 
 pub use cache::{
     CacheCommand, CacheRefusal, CacheReply, Direction, Item, Key, MetaArithmetic, MetaDelete,
@@ -19,6 +20,7 @@ pub use database::{
 };
 pub use footprint::{Access, Footprint, Location};
 pub use local::{LocalCommand, LocalReply};
+pub use log::LogRecord;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +40,7 @@ pub struct StepId(pub u64);
 pub struct ConnectionId(pub u32);
 
 /// What a pattern asks for with one `.await`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Command {
     /// A command to the cache; the ring says which node.
     Cache(CacheCommand),
@@ -48,10 +50,12 @@ pub enum Command {
     Local(LocalCommand),
     /// Let this much time pass, in nanoseconds.
     Sleep(u64),
+    /// Read the database's log of commits: so many records after a position.
+    ReadLog { after: u64, limit: u32 },
 }
 
 /// What comes back for a [`Command`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Answer {
     /// The cache node's reply.
     Cache(CacheReply),
@@ -61,6 +65,8 @@ pub enum Answer {
     Local(LocalReply),
     /// The time has passed.
     Slept,
+    /// Records of the log, in its order.
+    Log(Vec<LogRecord>),
     /// No reply: the caller knows only this.
     Error(StepError),
 }

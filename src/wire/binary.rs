@@ -273,7 +273,12 @@ impl Packet<'_> {
             b"" => self.work(Work::Stats(Stats::General)),
             _ if self.key.starts_with(b"reset") => self.work(Work::Stats(Stats::Reset)),
             _ if self.key.starts_with(b"settings") => self.work(Work::Stats(Stats::Settings)),
-            b"items" | b"slabs" | b"sizes" => self.work(Work::Stats(Stats::Empty)),
+            b"sizes" => self.work(Work::Stats(Stats::Sizes)),
+            b"items" => self.work(Work::Stats(Stats::Items)),
+            b"slabs" => self.work(Work::Stats(Stats::Slabs)),
+            b"detail on" => self.work(Work::Stats(Stats::Detail(true))),
+            b"detail off" => self.work(Work::Stats(Stats::Detail(false))),
+            b"detail dump" => self.work(Work::Stats(Stats::DetailDump)),
             _ => self.done(Action::Say(reply::error(&self.framing, Status::NotFound))),
         }
     }

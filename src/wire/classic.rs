@@ -18,6 +18,8 @@ pub(super) const BAD_CHUNK: &str = "CLIENT_ERROR bad data chunk";
 const BAD_EXPIRY: &str = "CLIENT_ERROR invalid exptime argument";
 /// The most bytes that `-m` can be set to.
 const MEGABYTES_MAX: u32 = 1_000_000_000;
+/// memcached's slab classes are lower than this.
+const CLASSES: u32 = 64;
 
 /// A line and what comes behind it.
 #[derive(Clone, Copy)]
@@ -89,6 +91,7 @@ pub(super) fn parse(line: &[u8], used: usize, after: &[u8]) -> Parsed {
         b"cache_memlimit" if between(2, 3) => memory_limit(&tokens, at),
         b"version" => at.run(CacheCommand::Version, Answer::Wanted),
         b"stats" => stats(&tokens, at),
+        b"lru_crawler" => crawler(&tokens, at),
         b"quit" => at.done(Action::Close(Vec::new())),
         b"shutdown" => at.say("ERROR: shutdown not enabled"),
         b"watch" => at.say("CLIENT_ERROR watch commands not allowed"),
@@ -302,10 +305,34 @@ fn stats(tokens: &Tokens<'_>, at: Line<'_>) -> Parsed {
     match tokens.get(1) {
         b"" => run(Stats::General),
         b"settings" => run(Stats::Settings),
-        b"items" | b"slabs" | b"sizes" | b"conns" => run(Stats::Empty),
+        b"sizes" => run(Stats::Sizes),
+        b"items" => run(Stats::Items),
+        b"slabs" => run(Stats::Slabs),
+        b"conns" => run(Stats::Connections),
         b"reset" => run(Stats::Reset),
-        b"detail" => at.say("CLIENT_ERROR usage: stats detail on|off|dump"),
-        b"cachedump" => at.say("CLIENT_ERROR stats cachedump not allowed"),
+        b"detail" => match tokens.get(2) {
+            b"on" => run(Stats::Detail(true)),
+            b"off" => run(Stats::Detail(false)),
+            b"dump" => run(Stats::DetailDump),
+            _ => at.say("CLIENT_ERROR usage: stats detail on|off|dump"),
+        },
+        b"cachedump" if tokens.len() < 4 => at.say("CLIENT_ERROR bad command line"),
+        b"cachedump" => match (unsigned(tokens.get(2)), unsigned(tokens.get(3))) {
+            (Some(class), _) if class >= CLASSES => at.say("CLIENT_ERROR Illegal slab id"),
+            (Some(class), Some(limit)) => run(Stats::CacheDump { class, limit }),
+            _ => at.say(BAD_LINE),
+        },
+        _ => at.say("ERROR"),
+    }
+}
+
+/// Only the dump of all items: the server has no background thread that could be set up.
+fn crawler(tokens: &Tokens<'_>, at: Line<'_>) -> Parsed {
+    let framing = Framing::Classic(Answer::Wanted);
+    match (tokens.get(1), tokens.get(2)) {
+        (b"metadump", b"all" | b"hash" | b"1") if tokens.len() == 3 => {
+            at.done(Action::Run(Request { work: Work::Stats(Stats::MetaDump), framing }))
+        }
         _ => at.say("ERROR"),
     }
 }

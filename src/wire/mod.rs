@@ -14,13 +14,16 @@
 mod binary;
 mod binary_reply;
 mod classic;
+mod counters;
 mod meta;
 mod perform;
+mod prefixes;
 mod render;
 pub mod reply;
 mod request;
 pub mod server;
 mod session;
+mod stats;
 mod tokens;
 
 pub use perform::perform;

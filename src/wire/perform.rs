@@ -1,22 +1,24 @@
 //! Executing a request on a node and writing its reply.
 
-use super::request::{Answer, Framing, Request, Stats, Work};
-use super::{binary_reply, render};
+use super::counters::Counters;
+use super::request::{Answer, Framing, Request, Work};
+use super::{binary_reply, render, stats};
 use crate::backend::Origin;
-use crate::backend::memcached_model::{ITEM_BYTES_MAX, Limits, Node, VERSION};
+use crate::backend::memcached_model::{Limits, Node};
 use crate::step::{CacheCommand, CacheRefusal, CacheReply, Footprint, Key, Ttl};
 use crate::time::Time;
 
 /// Executes a request and appends what the server answers, which may be nothing.
 pub fn perform(node: &mut Node, now: Time, origin: Origin, request: &Request, out: &mut Vec<u8>) {
-    perform_from(node, now, origin, request, (0, usize::MAX), out);
+    let mut counters = Counters::default();
+    perform_from((node, &mut counters), now, origin, request, (0, usize::MAX), out);
 }
 
 /// Like [`perform`], but stops within a multi-get when the replies exceed a limit, so that
 /// nobody can have all values of a node copied for one request. Gives the number of the key
 /// to go on with.
 pub(super) fn perform_from(
-    node: &mut Node,
+    (node, counters): (&mut Node, &mut Counters),
     now: Time,
     origin: Origin,
     request: &Request,
@@ -26,6 +28,8 @@ pub(super) fn perform_from(
     match &request.work {
         Work::One(command, extras) => {
             let reply = node.execute_with(now, origin, command, *extras, &mut Footprint::off());
+            counters.note(node, command, &reply);
+            counters.take_evicted(node);
             write(node, now, request, command, &reply, out);
         }
         Work::Many { keys, touch, too_long } => {
@@ -34,7 +38,8 @@ pub(super) fn perform_from(
                     return Some(number);
                 }
                 let before = out.len();
-                fetch(node, now, origin, (key, *touch), &request.framing, out);
+                let fetched = (key, *touch);
+                fetch((node, counters), now, origin, fetched, &request.framing, out);
                 if *too_long {
                     out.truncate(before);
                 }
@@ -46,15 +51,22 @@ pub(super) fn perform_from(
             }
         }
         Work::TooLarge { removes, .. } => {
+            counters.note_other(&request.work);
             if let Some(key) = removes {
                 node.evict(now, key);
             }
             refuse(&request.framing, out);
         }
-        Work::Inspect { key } => render::inspected(out, node, now, key),
-        Work::Stats(stats) => write_stats(node, now, *stats, &request.framing, out),
+        Work::Inspect { key } => {
+            counters.note_other(&request.work);
+            render::inspected(out, node, now, key);
+        }
+        Work::Stats(group) => {
+            stats::write((node, counters), now, *group, &request.framing, out);
+        }
         Work::MemoryLimit(bytes) => {
             node.set_limits(now, Limits { bytes: Some(*bytes), ..node.limits() });
+            counters.take_evicted(node);
             if request.framing == Framing::Classic(Answer::Wanted) {
                 render::line(out, "OK");
             }
@@ -65,7 +77,7 @@ pub(super) fn perform_from(
 
 /// One key of a multi-get: a step of its own.
 fn fetch(
-    node: &mut Node,
+    (node, counters): (&mut Node, &mut Counters),
     now: Time,
     origin: Origin,
     (key, touch): (&Key, Option<Ttl>),
@@ -78,6 +90,7 @@ fn fetch(
         None => CacheCommand::Get { key },
     };
     let reply = node.execute(now, origin, &command, &mut Footprint::off());
+    counters.note(node, &command, &reply);
     if let (CacheReply::Found(item), Some(key)) = (&reply, command.key()) {
         render::value(out, key, item, *framing == Framing::Values { cas: true });
     }
@@ -126,51 +139,4 @@ pub(super) fn fail(framing: &Framing, out: &mut Vec<u8>) {
         Framing::Binary(framing) => binary_reply::fault(framing, out),
         _ => render::line(out, "SERVER_ERROR fault injected"),
     }
-}
-
-fn write_stats(node: &Node, now: Time, stats: Stats, framing: &Framing, out: &mut Vec<u8>) {
-    let pairs = match stats {
-        Stats::General => general(node, now),
-        Stats::Settings => settings(node),
-        Stats::Empty | Stats::Reset => Vec::new(),
-    };
-    if let Framing::Binary(framing) = framing {
-        return binary_reply::stats(framing, &pairs, out);
-    }
-    if stats == Stats::Reset {
-        return render::line(out, "RESET");
-    }
-    for (name, value) in pairs {
-        render::line(out, &format!("STAT {name} {value}"));
-    }
-    render::line(out, "END");
-}
-
-fn pair(name: &str, value: impl ToString) -> (String, String) {
-    (name.to_owned(), value.to_string())
-}
-
-/// The names that clients look for; what is not counted is not shown.
-fn general(node: &Node, now: Time) -> Vec<(String, String)> {
-    vec![
-        pair("pid", std::process::id()),
-        pair("uptime", node.uptime_seconds(now)),
-        pair("time", node.unix_seconds(now)),
-        pair("version", VERSION),
-        pair("pointer_size", usize::BITS),
-        pair("curr_items", node.len()),
-        pair("bytes", node.bytes()),
-        pair("limit_maxbytes", node.limits().bytes.unwrap_or(u64::MAX)),
-        pair("threads", 1),
-    ]
-}
-
-fn settings(node: &Node) -> Vec<(String, String)> {
-    vec![
-        pair("maxbytes", node.limits().bytes.unwrap_or(u64::MAX)),
-        pair("evictions", "on"),
-        pair("cas_enabled", "yes"),
-        pair("item_size_max", ITEM_BYTES_MAX),
-        pair("flush_enabled", "yes"),
-    ]
 }

@@ -53,8 +53,28 @@ pub enum Stats {
     General,
     /// `settings`.
     Settings,
-    /// A group that this server has nothing to say about (`items`, `slabs`, `sizes`, ...).
-    Empty,
+    /// `sizes`: not counted here.
+    Sizes,
+    /// `items`: all items are of one class here, number 1.
+    Items,
+    /// `slabs`: the same class.
+    Slabs,
+    /// `conns`: not told here.
+    Connections,
+    /// `cachedump`: keys and expiries of the newest items of a class; at most so many,
+    /// 0 is no limit.
+    CacheDump {
+        /// The class.
+        class: u32,
+        /// How many items are shown.
+        limit: u32,
+    },
+    /// `detail on` and `detail off`: whether commands are counted by the prefix of their key.
+    Detail(bool),
+    /// `detail dump`: what was counted.
+    DetailDump,
+    /// `lru_crawler metadump`: every item with its expiry, age, CAS id and size.
+    MetaDump,
     /// `reset`.
     Reset,
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses its own part")]
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use staleproof::pattern::Registry;
 use staleproof::run::{self, DatabaseChoice, Run, ScenarioResult, Servers, metrics};
@@ -23,6 +24,18 @@ pub fn scenario(text: &str) -> Scenario {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         panic!("{}", problems.join("\n"))
     })
+}
+
+/// Whether memcached is installed; where it is not, says that a test is skipped, or fails it where
+/// servers are required.
+pub fn has_memcached() -> bool {
+    let found = Command::new("memcached").arg("-V").stdout(Stdio::null()).status().is_ok();
+    let required = std::env::var_os("STALEPROOF_REQUIRE_SERVERS").is_some();
+    assert!(found || !required, "memcached is not installed: apt-get install memcached");
+    if !found {
+        println!("SKIPPED: memcached is not installed");
+    }
+    found
 }
 
 pub fn servers() -> Servers {

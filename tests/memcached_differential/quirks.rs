@@ -44,3 +44,28 @@ fn a_second_flush_with_a_delay_brings_back_what_the_first_one_hid() {
     });
     assert!(shown, "memcached never brought it back");
 }
+
+#[test]
+fn an_unknown_opcode_with_a_key_puts_both_out_of_step() {
+    let Some(server) = Server::start(&[]) else { return };
+    let unknown = [&[0x80, 0x55, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1][..], &[0; 12], b"k"].concat();
+    let noop = [&[0x80, 0x0a][..], &[0; 22]].concat();
+    let script = [unknown.as_slice(), &noop, &noop].concat();
+    let (mut session, mut ours, mut rest) = (Session::new(), Vec::new(), script.as_slice());
+    let closed = loop {
+        let Parsed::Done(used, action) = session.parse(rest) else { break false };
+        rest = &rest[used..];
+        match action {
+            Action::Say(reply) => ours.extend(reply),
+            Action::Close(_) => break true,
+            _ => {}
+        }
+    };
+    assert!(closed && ours.ends_with(b"Unknown command"), "{}", ours.escape_ascii());
+    let mut stream = server.connect();
+    stream.write_all(&script).expect("memcached reads");
+    let mut real = Vec::new();
+    // What is unread when it closes the connection can reset it.
+    let _ = stream.read_to_end(&mut real);
+    assert!(ours.starts_with(&real), "{}", real.escape_ascii());
+}

@@ -184,6 +184,7 @@ impl Node {
     pub(super) fn fresh(&mut self, tick: i64, origin: Origin, offer: &Offer<'_>) -> Entry {
         let cas = self.next_cas();
         self.trace.cas = cas;
+        self.items_made += 1;
         Entry {
             key: offer.key.clone(),
             value: offer.value.clone(),

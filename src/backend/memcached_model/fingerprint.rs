@@ -16,7 +16,8 @@ use crate::time::Time;
 /// of the nodes, and in an order that does not depend on the numbers.
 #[derive(Clone, Debug, Default)]
 pub struct CasNames {
-    names: FxHashMap<(NodeId, u64), u32>,
+    names: FxHashMap<(NodeId, u64), u64>,
+    are_numbers: bool,
 }
 
 impl CasNames {
@@ -25,9 +26,18 @@ impl CasNames {
         CasNames::default()
     }
 
+    /// Each CAS id is its own name. To be used where a node can be restarted: its CAS ids
+    /// begin at 1 again, and it depends on the numbers which old token matches a new item.
+    pub fn numbers() -> CasNames {
+        CasNames { are_numbers: true, ..CasNames::default() }
+    }
+
     /// The name of a CAS id of a node.
-    pub fn name(&mut self, node: NodeId, cas: u64) -> u32 {
-        let next = self.names.len() as u32;
+    pub fn name(&mut self, node: NodeId, cas: u64) -> u64 {
+        if self.are_numbers {
+            return cas;
+        }
+        let next = self.names.len() as u64;
         *self.names.entry((node, cas)).or_insert(next)
     }
 
@@ -38,22 +48,31 @@ impl CasNames {
 }
 
 impl Node {
-    /// Feeds the node's state to a hasher: the live items in the order of their keys, with
-    /// expiries relative to now, CAS ids by name, and the order of the LRU under a limit.
-    /// What has expired is left out; what was flushed and not yet removed is not, because a
-    /// second `flush_all` can bring it back.
+    /// Feeds the node's state to a hasher: the items in the order of their keys, with
+    /// expiries relative to now, CAS ids by name; under a limit the order of the LRU as well.
     ///
-    /// Where the clock stands within its second is not in it: that follows from the time,
-    /// which belongs to the state of the run.
+    /// What has expired is left out, but under a limit it still takes up room. What was
+    /// flushed is not left out, because a second `flush_all` can bring it back. When an item
+    /// was last used is in it only where a flush may ask for it, although `l` of a meta get
+    /// shows it: a pattern's handle does not.
     pub fn fingerprint(&self, now: Time, names: &mut CasNames, into: &mut impl Hasher) {
         let tick = self.tick(now);
+        let limits = self.limits();
+        let limited = limits != Limits::default();
+        let has_expired = |entry: &Entry| entry.expires != NEVER && entry.expires <= tick;
         let mut entries: Vec<(usize, &Entry)> = self.items.oldest_first().enumerate().collect();
-        entries.retain(|(_, entry)| entry.expires == NEVER || entry.expires > tick);
+        entries.retain(|(_, entry)| limited || !has_expired(entry));
         entries.sort_unstable_by(|(_, a), (_, b)| a.key.cmp(&b.key));
         entries.len().hash(into);
         let pending = self.oldest_live > tick;
         for (age, entry) in entries {
             entry.key.hash(into);
+            limited.then_some(age).hash(into);
+            has_expired(entry).hash(into);
+            if has_expired(entry) {
+                entry.bytes().hash(into);
+                continue;
+            }
             entry.value.hash(into);
             entry.flags.hash(into);
             names.name(self.id(), entry.cas).hash(into);
@@ -63,9 +82,12 @@ impl Node {
             flushed.hash(into);
             // Only a flush asks when an item was last used.
             (flushed || pending).then(|| tick - entry.time).hash(into);
-            (self.limits() != Limits::default()).then_some(age).hash(into);
         }
         let flush = (self.oldest_live != 0).then(|| (self.oldest_live - tick).max(-1));
         flush.hash(into);
+        (limits.items, limits.bytes).hash(into);
+        // The clock: where it stands within its second, and whether it has been moved.
+        (self.phase, self.clock_moves()).hash(into);
+        names.are_numbers.then_some(self.last_cas).hash(into);
     }
 }

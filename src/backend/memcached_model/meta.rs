@@ -33,16 +33,10 @@ impl Node {
         get: &MetaGet,
         extras: MetaExtras,
     ) -> CacheReply {
-        let found = self.find(tick, get.key.as_bytes());
         if get.peek {
-            return match found.map(|place| self.items.entry(place)) {
-                Some(entry) => {
-                    let win = if entry.won { Win::Lost } else { Win::None };
-                    CacheReply::Found(entry.meta(tick, win))
-                }
-                None => CacheReply::Miss,
-            };
+            return self.look(tick, get);
         }
+        let found = self.find(tick, get.key.as_bytes());
         let place = match (found, get.vivify) {
             (Some(place), _) => place,
             (None, None) => return CacheReply::Miss,
@@ -83,6 +77,19 @@ impl Node {
             self.bump(tick, place);
         }
         CacheReply::Found(item)
+    }
+
+    /// The audit's read: nothing is changed, not even what has expired or was flushed is
+    /// removed.
+    fn look(&self, tick: i64, get: &MetaGet) -> CacheReply {
+        let entry = self.items.place(get.key.as_bytes()).map(|place| self.items.entry(place));
+        match entry.filter(|entry| self.is_live(entry, tick)) {
+            Some(entry) => {
+                let win = if entry.won { Win::Lost } else { Win::None };
+                CacheReply::Found(entry.meta(tick, win))
+            }
+            None => CacheReply::Miss,
+        }
     }
 
     /// An empty item for a lease; `None` when the limits leave no room for it.

@@ -12,12 +12,16 @@
 //! Start at [`Nodes`], the cache backend, or at [`Node`], one server.
 
 mod classic;
+#[cfg(test)]
+mod commute;
 mod entry;
 mod fingerprint;
+mod footprint;
 mod items;
 mod meta;
 mod node;
 mod number;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +31,10 @@ pub use meta::MetaExtras;
 pub use node::{Limits, Node, Trace};
 #[cfg(feature = "serve")]
 pub(crate) use number::{leading_i64, leading_u64};
+pub use tally::Tally;
+
+use std::any::Any;
+use std::hash::Hasher;
 
 use super::{BackendError, Cache, Clock, Origin};
 use crate::step::{CacheCommand, CacheReply, ConnectionId, Footprint, Key, NodeId};
@@ -75,6 +83,12 @@ impl Nodes {
             node.reset(*phase);
         }
         self.evicted.clear();
+    }
+
+    /// To be called before an exploration in which nodes can be restarted; see
+    /// [`Node::may_restart`]. Its states are named with [`CasNames::numbers`].
+    pub fn may_restart(&mut self) {
+        self.nodes.iter_mut().for_each(Node::may_restart);
     }
 
     /// Feeds the state of all nodes to a hasher; see [`Node::fingerprint`].
@@ -136,5 +150,24 @@ impl Cache for Nodes {
     fn jump(&mut self, _: Time, node: NodeId, seconds: i64) -> Result<(), BackendError> {
         self.node_mut(node).jump(seconds);
         Ok(())
+    }
+
+    fn fingerprint(&self, now: Time, names: &mut CasNames, into: &mut dyn Hasher) -> bool {
+        let mut into = into;
+        self.fingerprint(now, names, &mut into);
+        true
+    }
+
+    fn save(&self) -> Option<Box<dyn Any>> {
+        Some(Box::new(self.clone()))
+    }
+
+    fn restore(&mut self, saved: &dyn Any) {
+        self.clone_from(saved.downcast_ref().expect("it was saved here"));
+    }
+
+    fn next_expiry(&self, now: Time) -> Option<Time> {
+        let all = self.nodes.iter().flat_map(|node| node.expiries());
+        all.filter(|at| *at > now).min()
     }
 }

@@ -3,11 +3,10 @@
 use super::entry::{Entry, NEVER};
 use super::items::Items;
 use super::meta::MetaExtras;
+use super::tally::Tally;
 use super::{KEY_BYTES_MAX, VERSION};
 use crate::backend::Origin;
-use crate::step::{
-    CacheCommand, CacheRefusal, CacheReply, Footprint, Key, Location, NodeId, Remaining, Ttl,
-};
+use crate::step::{CacheCommand, CacheRefusal, CacheReply, Footprint, Key, NodeId, Remaining, Ttl};
 use crate::time::Time;
 
 /// What a node may hold.
@@ -59,16 +58,23 @@ impl Trace {
 pub struct Node {
     id: NodeId,
     limits: Limits,
+    /// The limits that it was started with, and has again after a restart.
+    first_limits: Limits,
+    /// Whether a restart may let the CAS ids begin anew; see [`Node::may_restart`].
+    pub(super) may_restart: bool,
     pub(super) items: Items,
-    last_cas: u64,
+    pub(super) last_cas: u64,
+    /// How many items it has made: `total_items`.
+    pub(super) items_made: u64,
     /// `flush_all`: once this tick has come, what is not newer than it is gone, and so are
     /// lower CAS ids than `oldest_cas`. 0 is none.
     pub(super) oldest_live: i64,
     pub(super) oldest_cas: u64,
     pub(super) trace: Trace,
+    tally: Tally,
     evicted: Vec<Key>,
     /// How far its clock is into a second at time 0, in nanoseconds.
-    phase: u64,
+    pub(super) phase: u64,
     /// The second, counted with the phase from time 0, in which it was started.
     started: i64,
     /// By how many ticks its clock has been moved.
@@ -85,11 +91,15 @@ impl Node {
         Node {
             id,
             limits,
+            first_limits: limits,
+            may_restart: false,
             items: Items::new(),
             last_cas: 0,
+            items_made: 0,
             oldest_live: 0,
             oldest_cas: 0,
             trace: Trace::NOTHING,
+            tally: Tally::default(),
             evicted: Vec::new(),
             phase: phase % NANOS_PER_SECOND,
             started: 0,
@@ -114,6 +124,13 @@ impl Node {
         Node { last_cas, ..self }
     }
 
+    /// From now on commands that draw a CAS id are not independent of each other: to be
+    /// called before an exploration in which the node can be restarted. CAS ids then begin at
+    /// 1 again, and it depends on the numbers whether an old token matches a new item.
+    pub fn may_restart(&mut self) {
+        self.may_restart = true;
+    }
+
     /// Everything as it was when the node was created, with another phase.
     pub fn reset(&mut self, phase: u64) {
         self.forget();
@@ -126,10 +143,13 @@ impl Node {
     fn forget(&mut self) {
         self.items.clear();
         self.last_cas = 0;
+        self.items_made = 0;
         self.oldest_live = 0;
         self.oldest_cas = 0;
         self.trace = Trace::NOTHING;
+        self.tally = Tally::default();
         self.evicted.clear();
+        self.limits = self.first_limits;
     }
 
     fn second(&self, now: Time) -> i64 {
@@ -187,6 +207,11 @@ impl Node {
         Some(Time(nanos.saturating_sub(self.phase)))
     }
 
+    /// When each item that will be gone by itself will be.
+    pub(super) fn expiries(&self) -> impl Iterator<Item = Time> {
+        self.items.oldest_first().filter_map(|entry| self.expiry(&entry.key))
+    }
+
     /// An item, without any effect on it.
     pub fn peek(&self, now: Time, key: &Key) -> Option<&Entry> {
         let entry = self.items.entry(self.items.place(key.as_bytes())?);
@@ -204,9 +229,20 @@ impl Node {
         entry.remaining(self.tick(now))
     }
 
+    /// The unix time at which an item expires; `None` is never.
+    pub fn expires_at(&self, now: Time, entry: &Entry) -> Option<i64> {
+        let remains = entry.expires - self.tick(now);
+        (entry.expires != NEVER).then(|| self.unix_seconds(now) + remains)
+    }
+
     /// Seconds since the last access to an item that memcached took note of.
     pub fn idle_seconds(&self, now: Time, entry: &Entry) -> i64 {
         self.tick(now) - entry.time
+    }
+
+    /// What an absolute expiry is compared with, but for the time that has passed.
+    pub(super) fn clock_moves(&self) -> i64 {
+        self.wall_jumped - self.jumped
     }
 
     /// What the node takes for the unix time.
@@ -222,6 +258,11 @@ impl Node {
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.items.len() == 0
+    }
+
+    /// How many items it has made since it was started.
+    pub fn items_made(&self) -> u64 {
+        self.items_made
     }
 
     /// What its items count for in the limit on bytes.
@@ -299,34 +340,6 @@ impl Node {
         }
     }
 
-    /// Notes what executing a command looks at and changes.
-    fn note(&self, command: &CacheCommand, footprint: &mut Footprint) {
-        let Some(key) = command.key() else {
-            if command.has_effect() {
-                footprint.write(|| Location::Node(self.id));
-                footprint.read(|| Location::Clock);
-            }
-            return;
-        };
-        let entry = self.items.place(key.as_bytes()).map(|place| self.items.entry(place));
-        let expires = entry.is_some_and(|entry| entry.expires != NEVER);
-        if expires || self.oldest_live != 0 || may_set_expiry(command) {
-            footprint.read(|| Location::Clock);
-        }
-        let is_peek = matches!(command, CacheCommand::MetaGet(get) if get.peek);
-        if is_peek
-            || matches!(command, CacheCommand::Get { .. }) && self.limits == Limits::default()
-        {
-            footprint.read(|| Location::Item(self.id, key.clone()));
-        } else if self.limits != Limits::default() {
-            // Under a limit even a get reorders the LRU, and so decides what is evicted.
-            footprint.write(|| Location::Node(self.id));
-        } else {
-            // A meta get too: another one sees that the item has been fetched.
-            footprint.write(|| Location::Item(self.id, key.clone()));
-        }
-    }
-
     pub(super) fn next_cas(&mut self) -> u64 {
         self.last_cas += 1;
         self.last_cas
@@ -339,12 +352,13 @@ impl Node {
         if self.is_live(self.items.entry(place), tick) {
             return Some(place);
         }
-        self.items.remove(place);
+        let entry = self.items.remove(place);
+        self.tally.met(self.is_flushed(&entry, tick));
         None
     }
 
     #[inline]
-    fn is_live(&self, entry: &Entry, tick: i64) -> bool {
+    pub(super) fn is_live(&self, entry: &Entry, tick: i64) -> bool {
         !self.is_flushed(entry, tick) && (entry.expires == NEVER || entry.expires > tick)
     }
 
@@ -368,12 +382,25 @@ impl Node {
             let Some(oldest) = self.items.oldest() else { return };
             let entry = self.items.remove(oldest);
             if self.is_live(&entry, tick) {
+                self.tally.evicted(&entry);
                 self.evicted.push(entry.key);
+            } else {
+                self.tally.reclaimed(&entry);
             }
         }
     }
 
-    pub(super) fn has_evicted(&self) -> bool {
+    /// What became of items since the start or the last [`Node::forget_tally`].
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Counts from zero again.
+    pub fn forget_tally(&mut self) {
+        self.tally = Tally::default();
+    }
+
+    pub(crate) fn has_evicted(&self) -> bool {
         !self.evicted.is_empty()
     }
 
@@ -426,20 +453,5 @@ impl Node {
     /// absolute expiry given after a jump by +n comes n seconds late, a relative one in time.
     pub fn jump_wall(&mut self, seconds: i64) {
         self.wall_jumped = self.wall_jumped.saturating_add(seconds);
-    }
-}
-
-/// Whether the command may give an item an expiry that depends on the clock.
-fn may_set_expiry(command: &CacheCommand) -> bool {
-    let set = |ttl: &Option<Ttl>| ttl.is_some_and(|ttl| ttl != Ttl::NEVER);
-    match command {
-        CacheCommand::GetAndTouch { ttl, .. }
-        | CacheCommand::Store { ttl, .. }
-        | CacheCommand::Touch { ttl, .. } => *ttl != Ttl::NEVER,
-        CacheCommand::MetaGet(get) => set(&get.vivify) || set(&get.touch) || set(&get.recache),
-        CacheCommand::MetaSet(set) => set.ttl != Ttl::NEVER,
-        CacheCommand::MetaDelete(delete) => set(&delete.ttl),
-        CacheCommand::MetaArithmetic(count) => set(&count.vivify) || set(&count.ttl),
-        _ => false,
     }
 }

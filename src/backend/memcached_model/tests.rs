@@ -408,6 +408,44 @@ fn states_that_differ_in_cas_numbers_alone_are_one() {
 }
 
 #[test]
+fn what_has_expired_still_takes_up_room() {
+    let limits = Limits { items: Some(2), bytes: None };
+    let (mut one, mut other) = (bounded(limits), bounded(limits));
+    for b in [&mut one, &mut other] {
+        b.set("a", "v");
+    }
+    one.store(Verb::Set, "b", "v", 1);
+    one.wait(2_000);
+    other.wait(2_000);
+    assert_ne!(one.fingerprint(), other.fingerprint());
+    one.set("c", "v");
+    other.set("c", "v");
+    assert_eq!((one.get("a"), other.get("a")), (None, Some("v".into())));
+}
+
+#[test]
+fn a_restart_gives_back_the_first_limits() {
+    let limits = Limits { items: Some(9), bytes: None };
+    let mut b = bounded(limits);
+    b.node.set_limits(b.now, Limits { items: Some(1), bytes: None });
+    b.node.restart(b.now);
+    assert_eq!(b.node.limits(), limits);
+}
+
+#[test]
+fn a_peek_leaves_even_what_is_flushed() {
+    let mut b = bench();
+    b.set("a", "v");
+    b.run(CacheCommand::FlushAll { delay: None });
+    let (key, before) = (Key::from("a"), b.fingerprint());
+    let peek = MetaGet { key, vivify: None, recache: None, touch: None, peek: true };
+    assert_eq!(b.run(CacheCommand::MetaGet(peek)), CacheReply::Miss);
+    assert_eq!(b.fingerprint(), before);
+    b.run(CacheCommand::FlushAll { delay: Some(100) });
+    assert_eq!(b.get("a").as_deref(), Some("v"));
+}
+
+#[test]
 fn gets_commute_and_a_limit_makes_them_meet() {
     for (limits, commute) in
         [(Limits::default(), true), (Limits { items: Some(9), bytes: None }, false)]

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tokio::net::{TcpListener, UnixListener};
@@ -59,11 +60,24 @@ impl Address {
         match self {
             Address::Tcp(address) => Ok(Listener::Tcp(TcpListener::bind(address).await?)),
             Address::Unix(path) => {
-                let listener = UnixListener::bind(path)?;
+                let listener = match UnixListener::bind(path) {
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_dead(path) => {
+                        std::fs::remove_file(path)?;
+                        UnixListener::bind(path)?
+                    }
+                    bound => bound?,
+                };
                 Ok(Listener::Unix(listener, SocketFile(path.clone())))
             }
         }
     }
+}
+
+/// Whether a path is a socket that nobody listens on: left by a server that was killed.
+fn is_dead(path: &Path) -> bool {
+    let connected = std::os::unix::net::UnixStream::connect(path);
+    let is_socket = std::fs::metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    is_socket && connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// A bound address.

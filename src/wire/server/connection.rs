@@ -6,11 +6,13 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::address::Listener;
 use super::rules::Strike;
@@ -22,12 +24,14 @@ use crate::operation::{ClientId, OpId};
 use crate::step::StepId;
 use crate::time::Time;
 use crate::wire::perform::{fail, perform_from};
-use crate::wire::{Action, Parsed, Request, Session, perform};
+use crate::wire::{Action, Parsed, Request, Session, Work, perform};
 
 /// What is read at once.
 const READ_BYTES: usize = 16 << 10;
 /// Replies are sent when this much has come together, even if there are more requests.
 const REPLY_BYTES: usize = 64 << 10;
+/// When the server stops, a peer has so long to take its replies.
+const GRACE: Duration = Duration::from_secs(1);
 /// What the real server says before it hangs up.
 const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
 
@@ -46,7 +50,7 @@ pub(super) async fn accept(
         match stream {
             Ok(stream) => admit(&shared, node, stream, &stop),
             // Out of file descriptors: others have to end first.
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            Err(_) => sleep(Duration::from_millis(10)).await,
         }
     }
 }
@@ -91,10 +95,12 @@ async fn live(
     stop: watch::Receiver<bool>,
 ) {
     if !shared.open() {
+        shared.nodes[node].lock().parts().1.sums.rejected_connections += 1;
         // The peer may be gone already.
         let _ = stream.write_all(TOO_MANY).await;
         return;
     }
+    shared.nodes[node].lock().parts().1.sums.total_connections += 1;
     let life = shared.nodes[node].life.subscribe();
     let mut connection = Connection {
         shared: shared.clone(),
@@ -104,11 +110,13 @@ async fn live(
         session: Session::new(),
         out: Vec::new(),
         silent: false,
+        read_bytes: 0,
         unfinished: None,
         late: Vec::new(),
+        life,
     };
     // How a connection ends is nobody's concern but its own.
-    let _ = connection.serve(&mut stream, stop, life).await;
+    let _ = connection.serve(&mut stream, stop).await;
     drop(stream);
     shared.close();
     connection.deliver_late();
@@ -125,10 +133,14 @@ struct Connection {
     out: Vec<u8>,
     /// A fault has taken a reply: nothing more is answered.
     silent: bool,
+    /// Read and not yet counted.
+    read_bytes: u64,
     /// A multi-get whose replies are too many at once, and the key to go on with.
     unfinished: Option<(Request, Origin, usize)>,
     /// Requests that take effect after the peer gave up.
     late: Vec<(Strike, Request, Origin)>,
+    /// Changes when the node restarts: this connection was to the life before.
+    life: watch::Receiver<u64>,
 }
 
 /// Whether a connection goes on.
@@ -143,27 +155,34 @@ impl Connection {
         &mut self,
         stream: &mut impl Stream,
         mut stop: watch::Receiver<bool>,
-        mut life: watch::Receiver<u64>,
     ) -> io::Result<()> {
         let mut input = BytesMut::with_capacity(READ_BYTES);
         loop {
             let read = tokio::select! {
                 biased;
                 read = stream.read_buf(&mut input) => read?,
-                _ = life.changed() => return Ok(()),
+                _ = self.life.changed() => return Ok(()),
                 _ = stop.changed() => return Ok(()),
             };
+            self.read_bytes += read as u64;
             if read == 0 {
                 return Ok(());
             }
             loop {
                 let (next, more) = self.work(&mut input);
                 if !self.out.is_empty() {
-                    stream.write_all(&self.out).await?;
+                    tokio::select! {
+                        biased;
+                        written = stream.write_all(&self.out) => written?,
+                        _ = self.life.changed() => return Ok(()),
+                        _ = async { let _ = stop.changed().await; sleep(GRACE).await } => {
+                            return Ok(());
+                        }
+                    }
                     self.out.clear();
                     self.out.shrink_to(REPLY_BYTES);
                 }
-                if next == Next::Close || life.has_changed().unwrap_or(true) {
+                if next == Next::Close || self.is_over() {
                     return Ok(());
                 }
                 if !more {
@@ -221,6 +240,11 @@ impl Connection {
         (next, more)
     }
 
+    /// Whether the node has restarted since the peer connected.
+    fn is_over(&self) -> bool {
+        self.life.has_changed().unwrap_or(true)
+    }
+
     fn say(&mut self, reply: &[u8]) {
         if !self.silent {
             self.out.extend_from_slice(reply);
@@ -243,10 +267,21 @@ impl Connection {
     /// Executes a request, a multi-get from the `first` key on.
     fn execute(&mut self, now: Time, request: Request, origin: Origin, first: usize) {
         let before = self.out.len();
-        let mut node = self.shared.nodes[self.node].lock();
+        let mut state = self.shared.nodes[self.node].lock();
+        // A restart takes the same lock: what it has ended does nothing to the new life.
+        if self.is_over() {
+            return;
+        }
         let part = (first, REPLY_BYTES);
-        let rest = perform_from(&mut node, now, origin, &request, part, &mut self.out);
-        drop(node);
+        let (node, counters) = state.parts();
+        counters.sums.bytes_read += std::mem::take(&mut self.read_bytes);
+        if let Work::Stats(_) = request.work {
+            counters.connections = self.shared.connections.load(Ordering::Relaxed) as u64;
+            counters.connections_max = self.shared.connections_max as u64;
+        }
+        let rest = perform_from((node, counters), now, origin, &request, part, &mut self.out);
+        counters.sums.bytes_written += (self.out.len() - before) as u64;
+        drop(state);
         self.unfinished = rest.map(|first| (request, origin, first));
         if self.silent {
             self.out.truncate(before);
@@ -314,7 +349,7 @@ impl Connection {
         for (strike, request, origin) in std::mem::take(&mut self.late) {
             let (shared, node) = (self.shared.clone(), self.node);
             tokio::spawn(async move {
-                tokio::time::sleep(strike.delay).await;
+                sleep(strike.delay).await;
                 let now = shared.clock.now();
                 let mut unread = Vec::new();
                 perform(&mut shared.nodes[node].lock(), now, origin, &request, &mut unread);

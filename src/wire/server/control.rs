@@ -240,13 +240,7 @@ fn flush(shared: &Shared, on: &OnNode) -> HttpReply {
 
 fn restart(shared: &Shared, restart: &Restart) -> HttpReply {
     let Some(state) = shared.nodes.get(restart.node) else { return no_node(restart.node) };
-    let now = shared.clock.now();
-    if restart.warm {
-        state.lock().restart_warm(now);
-    } else {
-        state.lock().restart(now);
-    }
-    state.disconnect();
+    state.restart(shared.clock.now(), restart.warm);
     HttpReply::ok(json!({ "restarted": restart.node, "warm": restart.warm }))
 }
 

@@ -49,7 +49,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is another server running there?")]
+    #[error("cannot listen on {address}: {source}; {}", remedy(source))]
     Bind {
         /// The address as it was given.
         address: String,
@@ -66,6 +66,17 @@ pub enum ServeError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            "something else is there: stop it, or take another address (port 0 is any)"
+        }
+        io::ErrorKind::NotFound => "make the directory first",
+        io::ErrorKind::PermissionDenied => "use a port above 1023, or a directory of your own",
+        _ => "use an address of this machine, such as 127.0.0.1:0",
+    }
 }
 
 /// A server that has bound its addresses.
@@ -92,7 +103,8 @@ impl Server {
                 Some(TcpListener::bind(address).await.map_err(error)?)
             }
         };
-        let shared = Arc::new(Shared::new(&options, listeners.len()));
+        let names: Vec<String> = listeners.iter().map(Listener::name).collect();
+        let shared = Arc::new(Shared::new(&options, &names));
         for (number, fault) in options.faults.into_iter().enumerate() {
             let number = number + 1;
             world::arm(&shared, fault).map_err(|wrong| ServeError::Fault {
@@ -116,7 +128,7 @@ impl Server {
     }
 
     /// Serves until the future is done; then closes the connections as soon as they have
-    /// answered what they have read.
+    /// answered what they have read, or do not take their replies.
     pub async fn run(self, until: impl Future<Output = ()>) {
         let mut tasks = Vec::new();
         for (node, listener) in self.listeners.into_iter().enumerate() {

@@ -1,5 +1,6 @@
 //! What all connections of a server share.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,6 +12,7 @@ use super::rules::Rules;
 use crate::backend::memcached_model::Node;
 use crate::step::NodeId;
 use crate::time::Time;
+use crate::wire::counters::Counters;
 
 /// Lines of the stream of steps that a slow reader may lag behind before it loses some.
 const STEPS_BUFFERED: usize = 4096;
@@ -30,23 +32,53 @@ pub(super) struct Shared {
     closed: Notify,
 }
 
+/// A node and what is counted about it.
+pub(super) struct Served {
+    node: Node,
+    counters: Counters,
+}
+
+impl Served {
+    /// Both, to execute a request.
+    pub(super) fn parts(&mut self) -> (&mut Node, &mut Counters) {
+        (&mut self.node, &mut self.counters)
+    }
+}
+
+impl Deref for Served {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.node
+    }
+}
+
+impl DerefMut for Served {
+    fn deref_mut(&mut self) -> &mut Node {
+        &mut self.node
+    }
+}
+
 /// One node.
 pub(super) struct NodeState {
-    node: Mutex<Node>,
+    node: Mutex<Served>,
     /// Counts the restarts: connections of an earlier life end.
     pub(super) life: watch::Sender<u64>,
 }
 
 impl Shared {
-    pub(super) fn new(options: &Options, nodes: usize) -> Shared {
+    pub(super) fn new(options: &Options, addresses: &[String]) -> Shared {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let unix = i64::try_from(unix).unwrap_or(0);
-        let node = |number| NodeState {
-            node: Mutex::new(Node::new(NodeId(number as u16), options.limits, 0).with_epoch(unix)),
+        let node = |(number, address): (usize, &String)| NodeState {
+            node: Mutex::new(Served {
+                node: Node::new(NodeId(number as u16), options.limits, 0).with_epoch(unix),
+                counters: Counters::at(address.clone()),
+            }),
             life: watch::channel(0).0,
         };
         Shared {
-            nodes: (0..nodes).map(node).collect(),
+            nodes: addresses.iter().enumerate().map(node).collect(),
             clock: Clock::new(),
             rules: Mutex::new(Rules::new(options.seed)),
             armed: AtomicBool::new(false),
@@ -100,12 +132,20 @@ impl Shared {
 }
 
 impl NodeState {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Node> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Served> {
         locked(&self.node)
     }
 
-    /// Ends the connections.
-    pub(super) fn disconnect(&self) {
+    /// Restarts the node, cold or warm, and ends its connections before anybody can reach it.
+    pub(super) fn restart(&self, now: Time, warm: bool) {
+        let mut state = self.lock();
+        let (node, counters) = state.parts();
+        if warm {
+            node.restart_warm(now);
+        } else {
+            node.restart(now);
+        }
+        counters.restart(node);
         self.life.send_modify(|life| *life += 1);
     }
 }

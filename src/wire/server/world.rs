@@ -50,10 +50,7 @@ pub(super) fn happen(shared: &Shared, node: usize, what: What, by_seconds: i64, 
     let now = shared.clock.now();
     let state = &shared.nodes[node];
     match what {
-        What::RestartNode => {
-            state.lock().restart(now);
-            state.disconnect();
-        }
+        What::RestartNode => state.restart(now, false),
         What::FlushNode => {
             let flush = CacheCommand::FlushAll { delay: None };
             let mut footprint = Footprint::off();

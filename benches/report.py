@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Prints benchmarks as Markdown, from what criterion left in target/criterion.
+
+What our peers' programs and the scripts printed stands in target/benchmarks (see report.sh).
+"""
+
+import datetime
+import glob
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+
+OPERATIONS = 2_000
+CASES = ["hit", "miss", "direct select", "plain update", "write-through update"]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+PRINTED = [
+    ("Simulation beside tokio and shuttle", "peers", "benches/peers"),
+    ("Exploration", "exploration", "cargo bench --bench exploration"),
+    ("Shrinking", "shrinking", "cargo bench --bench shrinking"),
+    ("Checking beside a Wing-Gong-Lowe search", "checking", "cargo bench --bench checking"),
+    ("Checking beside stateright", "checking-peers", "benches/checking-peers"),
+    ("Serving beside memcached", "serving", "benches/serving.sh"),
+    ("Load beside a bare socket loop", "load", "cargo bench --bench load"),
+]
+
+
+def said(*command):
+    """The first line that a command says, or why there is none."""
+    try:
+        out = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        return (out.stdout or out.stderr).strip().splitlines()[0]
+    except (OSError, IndexError, subprocess.TimeoutExpired):
+        return "not installed"
+
+
+def postgres():
+    """PostgreSQL's version; Debian keeps the server out of PATH."""
+    places = ["postgres", *sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))]
+    return next((v for v in (said(p, "--version") for p in places) if v != "not installed"),
+                "PostgreSQL not installed")
+
+
+def results():
+    """Median nanoseconds per iteration and the elements of one, by group and case."""
+    found = {}
+    for path in sorted((TARGET / "criterion").glob("**/new/benchmark.json")):
+        about = json.loads(path.read_text())
+        estimates = json.loads((path.parent / "estimates.json").read_text())
+        elements = (about.get("throughput") or {}).get("Elements")
+        found.setdefault(about["group_id"], {})[about["function_id"]] = (
+            estimates["median"]["point_estimate"],
+            elements,
+        )
+    return found
+
+
+def cpu():
+    """The processor's name."""
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"
+
+
+def head():
+    """Machine and versions."""
+    cores = len(os.sched_getaffinity(0))
+    load = os.getloadavg()[0]
+    print("# Benchmarks\n")
+    print("Written by `benches/report.sh`: criterion's results (medians), and what the programs")
+    print("beside our peers print. Ratios are within one run; absolute times are this machine's.\n")
+    print(f"- machine: {cpu()}, {cores} cores, {platform.system()} {platform.release()}; "
+          f"load when this was written: {load:.1f}")
+    print(f"- {said('rustc', '--version')}; staleproof {said('git', 'rev-parse', '--short', 'HEAD')}, "
+          f"{datetime.date.today()}")
+    print(f"- {said('memcached', '--version')}; {postgres()}\n")
+
+
+def patterns(found):
+    """Hit against miss, write-through against a plain update."""
+    print("## Hit against miss, write-through against a plain update\n")
+    print("Nanoseconds per operation: the pattern's own code, the seeded scheduler and the servers,")
+    print("one operation at a time (`cargo bench --bench patterns`). A miss asks the cache, selects and sets.\n")
+    print("| servers | " + " | ".join(CASES) + " | hit ÷ select | miss ÷ hit | write-through ÷ update |")
+    print("|---|" + "--:|" * (len(CASES) + 3))
+    for group, cases in sorted(found.items()):
+        values = [cases[name][0] / OPERATIONS if name in cases else None for name in CASES]
+        cells = ["–" if value is None else f"{value:,.0f}" for value in values]
+        hit, miss, direct, update, through = values
+        ratios = [
+            "–" if not (a and b) else f"{a / b:.2f}" for a, b in ((hit, direct), (miss, hit), (through, update))
+        ]
+        print(f"| {group.removeprefix('patterns/')} | " + " | ".join(cells + ratios) + " |")
+    for server in ("memcached", "PostgreSQL"):
+        if not any(server in group for group in found):
+            print(f"\n{server}: skipped, it was not there.")
+    print()
+
+
+def others(found):
+    """Every other group of criterion's, with a rate where it has elements."""
+    for group, cases in sorted(found.items()):
+        print(f"## {group[0].upper()}{group[1:]}\n")
+        print("| case | time | operations/s |\n|---|--:|--:|")
+        for case, (nanos, elements) in sorted(cases.items()):
+            rate = f"{elements / nanos * 1e9:,.0f}" if elements else "–"
+            print(f"| {case} | {nanos / 1e6:,.3f} ms | {rate} |")
+        print()
+
+
+def printed():
+    """What the other programs printed in the same run, as they printed it."""
+    for title, name, command in PRINTED:
+        path = TARGET / "benchmarks" / f"{name}.txt"
+        print(f"## {title}\n")
+        if path.exists() and path.read_text().strip():
+            print(f"`{command}`\n\n```text\n{path.read_text().rstrip()}\n```\n")
+        else:
+            print(f"`{command}`: skipped, it was not run here.\n")
+
+
+def main():
+    found = results()
+    of_patterns = {k: v for k, v in found.items() if k.startswith("patterns/")}
+    if not of_patterns:
+        sys.exit("no results in target/criterion: run benches/report.sh without --write-only")
+    head()
+    patterns(of_patterns)
+    others({k: v for k, v in found.items() if k in ("simulation",)})
+    printed()
+
+
+main()

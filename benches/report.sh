@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Runs the benchmarks that are compared, one after the other, and writes reports/benchmarks.md
+# from criterion's files and from what the programs beside our peers print.
+#
+#   benches/report.sh                 all of it
+#   benches/report.sh NAME...         only these (patterns simulation exploration shrinking
+#                                     checking peers checking-peers serving load); of the others
+#                                     the last results stay
+#   benches/report.sh --write-only    nothing is run again
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=$(realpath "${CARGO_TARGET_DIR:-target}")
+kept=$target/benchmarks
+mkdir -p "$kept"
+
+peer() { # name: a crate of its own, since our peers bring other versions of rand
+    CARGO_TARGET_DIR=$target/peers cargo run --release --quiet --manifest-path "benches/$1/Cargo.toml"
+}
+
+one() {
+    case $1 in
+        patterns | simulation) cargo bench --bench "$1" ;;
+        exploration | checking | shrinking | load)
+            if [ -f "benches/$1.rs" ]; then
+                cargo bench --quiet --bench "$1" 2> /dev/null | tee "$kept/$1.txt"
+            fi ;;
+        peers | checking-peers) peer "$1" | tee "$kept/$1.txt" ;;
+        serving)
+            if command -v memcached > /dev/null && command -v memcaslap > /dev/null; then
+                cargo build --release --quiet
+                # It fails when a ratio is low; the page shows it.
+                benches/serving.sh 1 3 2> /dev/null | tee "$kept/serving.txt" || true
+            else
+                echo "SKIPPED serving: needs memcached and libmemcached-tools"
+            fi ;;
+        *) echo "$1: no such benchmark" >&2; exit 2 ;;
+    esac
+}
+
+if [ "${1:-}" != --write-only ]; then
+    [ $# -gt 0 ] || set -- patterns simulation exploration shrinking checking peers \
+        checking-peers serving load
+    for name in "$@"; do one "$name"; done
+fi
+python3 benches/report.py > reports/benchmarks.md.partial
+mv reports/benchmarks.md.partial reports/benchmarks.md
+echo "wrote reports/benchmarks.md"

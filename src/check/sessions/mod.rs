@@ -1,0 +1,195 @@
+//! Session guarantees (Terry et al., "Session guarantees for weakly consistent replicated
+//! data", PDIS 1994): a client is a session, keys are judged apart.
+//!
+//! Whether one value is older than another is told by the database's versions where the
+//! history has them, and else by the writes' intervals: only if all writes of the one had
+//! ended before the other's began. So what is found is certain.
+//!
+//! Each guarantee is a file, `judge(past) -> Found`; [`Past`] is what they share.
+
+pub mod monotonic_reads;
+pub mod monotonic_writes;
+pub mod read_your_writes;
+pub mod writes_follow_reads;
+
+use super::found::Found;
+use super::values::Values;
+use crate::history::log::{Kind, Log};
+use crate::history::record::KeyId;
+use crate::operation::Outcome;
+use crate::time::Time;
+
+/// The four guarantees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sessions {
+    /// A client reads nothing older than what it wrote before: its write, the read.
+    pub read_your_writes: Found,
+    /// A client reads nothing older than what it read before: both reads.
+    pub monotonic_reads: Found,
+    /// Who has seen a client's write also sees those before it: the two writes, the two reads.
+    pub monotonic_writes: Found,
+    /// Who has seen a write also sees what its writer had read: the writer's read and write,
+    /// the two reads.
+    pub writes_follow_reads: Found,
+}
+
+/// Judges all sessions.
+pub fn judge(log: &Log, values: &Values) -> Sessions {
+    let past = Past::of(log, values);
+    Sessions {
+        read_your_writes: read_your_writes::judge(&past),
+        monotonic_reads: monotonic_reads::judge(&past),
+        monotonic_writes: monotonic_writes::judge(&past),
+        writes_follow_reads: writes_follow_reads::judge(&past),
+    }
+}
+
+/// What a client had done on one key before something began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Session {
+    /// Its last write, by place.
+    pub wrote: Option<usize>,
+    /// Its read of the newest value, by place.
+    pub read: Option<usize>,
+}
+
+/// A read whose client had seen a write before that obliges it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Informed {
+    /// The read.
+    pub read: usize,
+    /// The client's earlier read.
+    pub earlier: usize,
+    /// The write that the earlier read saw, the only one of its value.
+    pub seen: usize,
+    /// What the writer had written or read before that: the read must not be older.
+    pub floor: usize,
+}
+
+/// What each client had done before each of its operations.
+pub struct Past<'a> {
+    log: &'a Log,
+    values: &'a Values,
+    /// All reads that returned, by key and start.
+    reads: Vec<usize>,
+    /// By place of an operation: what its client had last read and written before it.
+    before: Vec<Session>,
+}
+
+impl<'a> Past<'a> {
+    /// Goes through all operations that are ok.
+    pub fn of(log: &'a Log, values: &'a Values) -> Past<'a> {
+        let before = vec![Session::default(); log.ops.len()];
+        let mut past = Past { log, values, reads: Vec::new(), before };
+        let mut of_client = vec![Session::default(); log.clients.len()];
+        for key in 0..log.keys() {
+            past.note(KeyId(key as u32), &mut of_client);
+        }
+        past
+    }
+
+    /// Notes a key's operations; the clients' sessions are empty before and after it.
+    fn note(&mut self, key: KeyId, of_client: &mut [Session]) {
+        let ops = &self.log.ops;
+        let mut places: Vec<usize> =
+            self.values.ops(key).iter().map(|place| *place as usize).collect();
+        // A write whose outcome is unknown may be seen later, and then its client's past counts.
+        places.retain(|place| ops[*place].outcome == Outcome::Ok || ops[*place].may_write());
+        places.sort_unstable_by_key(|place| (ops[*place].start, ops[*place].end, *place));
+        for place in &places {
+            let session = &mut of_client[ops[*place].client.0 as usize];
+            let over = |other: &usize| ops[*other].precedes(&ops[*place]);
+            self.before[*place] =
+                Session { wrote: session.wrote.filter(over), read: session.read.filter(over) };
+            if ops[*place].outcome != Outcome::Ok {
+                continue;
+            }
+            match ops[*place].kind {
+                Kind::Write => session.wrote = Some(*place),
+                Kind::Read => {
+                    session.read = self.newest(session.read, *place);
+                    self.reads.push(*place);
+                }
+            }
+        }
+        for place in &places {
+            of_client[ops[*place].client.0 as usize] = Session::default();
+        }
+    }
+
+    /// The reads, each with what its client had done before.
+    fn reads(&self) -> impl Iterator<Item = (usize, Session)> {
+        self.reads.iter().map(|read| (*read, self.before[*read]))
+    }
+
+    /// How new what an operation read or wrote is at least: by version, else by time.
+    fn newness(&self, place: usize) -> (u64, Time) {
+        let op = &self.log.ops[place];
+        let first_start = match op.kind {
+            Kind::Write => op.start,
+            Kind::Read => self.values.get(op.key, op.value).first_start,
+        };
+        let known = first_start < Time::NEVER;
+        let version = self.log.extra(place).version.unwrap_or(0);
+        (version, if known { first_start } else { Time::ZERO })
+    }
+
+    /// The newer one of what was done before, if anything was, and what is done now.
+    fn newest(&self, before: Option<usize>, now: usize) -> Option<usize> {
+        before.filter(|before| self.newness(*before) > self.newness(now)).or(Some(now))
+    }
+
+    /// The reads of clients that had seen a certain write, where its writer had done something
+    /// before: what `floor` takes of the writer's session. Of several the newest obliges.
+    fn informed(&self, floor: impl Fn(&Session) -> Option<usize>) -> Vec<Informed> {
+        let mut informed = Vec::new();
+        let mut of_client: Vec<Option<Informed>> = vec![None; self.log.clients.len()];
+        let ops = &self.log.ops;
+        for of_key in self.reads.chunk_by(|one, other| ops[*one].key == ops[*other].key) {
+            for read in of_key {
+                let op = &ops[*read];
+                let known = self.values.get(op.key, op.value);
+                let last = &mut of_client[op.client.0 as usize];
+                let over = |last: &Informed| ops[last.earlier].precedes(op);
+                informed.extend(last.filter(over).map(|last| Informed { read: *read, ..last }));
+                let Some(seen) = known.write.filter(|_| known.writes == 1) else { continue };
+                let seen = seen as usize;
+                let Some(floor) = floor(&self.before[seen]) else { continue };
+                if self.newest(last.map(|last| last.floor), floor) == Some(floor) {
+                    *last = Some(Informed { read: *read, earlier: *read, seen, floor });
+                }
+            }
+            of_key.iter().for_each(|read| of_client[ops[*read].client.0 as usize] = None);
+        }
+        informed
+    }
+
+    /// Whether the read returned something certainly older than what the other operation read
+    /// or wrote.
+    fn is_older(&self, read: usize, other: usize) -> bool {
+        let (log, values) = (self.log, self.values);
+        if let (Some(version), Some(of_other)) = (log.extra(read).version, log.extra(other).version)
+        {
+            return version < of_other;
+        }
+        let op = &log.ops[other];
+        match op.kind {
+            Kind::Write => values.older(log, read, other),
+            // A value that was written several times is only as new as its first write.
+            Kind::Read => {
+                let known = values.get(op.key, op.value);
+                let newest = values.seen(&log.ops[read]);
+                op.value != log.ops[read].value
+                    && newest.writes > 0
+                    && known.writes > 0
+                    && newest.last_end < known.first_start
+            }
+        }
+    }
+
+    /// Whether the read returned what this write wrote, and no other did.
+    fn is_of(&self, read: usize, write: usize) -> bool {
+        let op = &self.log.ops[write];
+        self.log.ops[read].value == op.value && self.values.get(op.key, op.value).writes == 1
+    }
+}

@@ -1,0 +1,138 @@
+//! What `check` prints for programs: one object per history.
+//!
+//! - `metrics`: what `--expect` can ask for; `linearizable` is `holds`, `violated` or
+//!   `unknown`, `null` what the history does not tell or nobody asked to measure;
+//! - `violations`: keys with a proof, only the most telling unless `--all`;
+//!   `violated_keys` counts all of them;
+//! - `unknown`: the keys that are not decided, each with how many configurations the search had
+//!   `visited` when it reached `--limit`; `unknown_keys` counts them;
+//! - `expectations`: `met` is `null` for what is unknown or was not tested.
+
+use serde_json::{Map, Value, json};
+
+use super::expect::{METRICS, Measured, Met};
+use super::{Arguments, Checked};
+use crate::check::linear::words::{Clock, sentence};
+use crate::check::linear::{Proof, Violation};
+use crate::history::log::{Kind, Log};
+use crate::operation::Outcome;
+use crate::scenario::{MetricKind, VERDICTS};
+use crate::time::Time;
+
+/// The version of this output.
+const FORMAT: u32 = 1;
+
+pub(super) fn render(checked: &Checked, arguments: &Arguments) -> String {
+    let log = &checked.reading.log;
+    let judgement = &checked.judgement;
+    let measured = Measured { log, judgement, measures: checked.measures.as_ref() };
+    let mut metrics = Map::new();
+    for metric in METRICS {
+        let value = (metric.value)(&measured).map(|value| match metric.spec.kind {
+            MetricKind::Verdict => json!(VERDICTS[value as usize]),
+            MetricKind::Count | MetricKind::Duration => json!(value as u64),
+            MetricKind::Share | MetricKind::Ratio => json!(value),
+        });
+        metrics.insert(metric.spec.name.to_owned(), value.unwrap_or(Value::Null));
+    }
+    let shown = if arguments.all { judgement.violated.len() } else { 1 };
+    let clock = Clock::of(log);
+    let violations: Vec<Value> = judgement
+        .violated
+        .iter()
+        .take(shown)
+        .map(|(key, violation)| {
+            let mut object = certificate(log, violation);
+            object.insert("key".to_owned(), json!(log.key_name(*key)));
+            object.insert("sentence".to_owned(), json!(sentence(log, violation, &clock)));
+            Value::Object(object)
+        })
+        .collect();
+    let mut object = json!({
+        "format": FORMAT,
+        "history": checked.name,
+        "lines": checked.reading.lines,
+        "skipped": checked.reading.skipped,
+        "metrics": metrics,
+        "violated_keys": judgement.violated.len(),
+        "violations": violations,
+        "unknown_keys": judgement.unknown.len(),
+        "unknown": judgement.unknown.iter().map(|(key, limit)| json!({
+            "key": log.key_name(*key),
+            "visited": limit.visited,
+        })).collect::<Vec<_>>(),
+        "expectations": checked.expectations.iter().map(|(expectation, met)| json!({
+            "expected": expectation.text,
+            "met": match met { Met::Yes => json!(true), Met::No => json!(false), _ => json!(null) },
+        })).collect::<Vec<_>>(),
+    });
+    if arguments.linearization {
+        let orders: Map<String, Value> = checked
+            .orders
+            .iter()
+            .map(|(key, order)| {
+                (key.clone(), order.iter().map(|place| operation(log, *place)).collect())
+            })
+            .collect();
+        object["linearizations"] = Value::Object(orders);
+    }
+    format!("{object:#}\n")
+}
+
+/// A proof in the terms of its operations: places in the list that goes with it.
+fn certificate(log: &Log, violation: &Violation) -> Map<String, Value> {
+    let of = |place: usize| violation.ops.iter().position(|other| *other == place);
+    let all = |places: &[usize]| places.iter().map(|place| of(*place)).collect::<Vec<_>>();
+    let proof = match &violation.proof {
+        Proof::NeverWritten { read } => json!({"kind": "never-written", "read": of(*read)}),
+        Proof::WriteFailed { read, write } => {
+            json!({"kind": "write-failed", "read": of(*read), "write": of(*write)})
+        }
+        Proof::FromTheFuture { read, write } => {
+            json!({"kind": "from-the-future", "read": of(*read), "write": of(*write)})
+        }
+        Proof::Both { one, other } => json!({
+            "kind": "before-and-after",
+            "precedences": [[one.0.map(of), of(other.0)], [of(other.1), of(one.1)]],
+        }),
+        Proof::TooFewDeletes { reads, deletes, initial } => json!({
+            "kind": "too-few-deletes",
+            "reads": all(reads),
+            "deletes": all(deletes),
+            "absent_at_the_start": initial,
+        }),
+        Proof::Exhausted => json!({"kind": "exhausted"}),
+    };
+    let operations: Vec<Value> = violation.ops.iter().map(|place| operation(log, *place)).collect();
+    let mut object = Map::new();
+    object.insert("proof".to_owned(), proof);
+    object.insert("operations".to_owned(), Value::Array(operations));
+    object
+}
+
+/// An operation as it stands in a history file.
+fn operation(log: &Log, place: usize) -> Value {
+    let op = &log.ops[place];
+    let value = log.value_name(op.key, op.value);
+    let time = |time: Time| match log.recorded(time) {
+        number if number < 0 => json!(number as i64),
+        number => json!(number as u64),
+    };
+    json!({
+        "client": log.clients[op.client.0 as usize].to_string().parse::<serde_json::Number>().ok(),
+        "op": match (op.kind, value) {
+            (Kind::Read, _) => "read",
+            (Kind::Write, None) => "delete",
+            (Kind::Write, Some(_)) => "write",
+        },
+        "key": log.key_name(op.key),
+        "value": value,
+        "start": time(op.start),
+        "end": (op.end != Time::NEVER).then(|| time(op.end)),
+        "outcome": match op.outcome {
+            Outcome::Ok => "ok",
+            Outcome::Failed => "fail",
+            Outcome::Unknown => "unknown",
+        },
+    })
+}

@@ -1,0 +1,201 @@
+//! What `check --measure` finds out beside linearizability.
+
+use crate::check::found::Found;
+use crate::check::linear::Judgement;
+use crate::check::linear::words::{self, Clock};
+use crate::check::sessions::{self, Sessions};
+use crate::check::staleness::{self, Part, SINCE, Staleness};
+use crate::check::values::Values;
+use crate::check::versions::{self, Versions};
+use crate::check::{durability, phantoms, torn, updates};
+use crate::history::log::Log;
+use crate::history::record::KeyId;
+use crate::time::human;
+
+/// Everything that was measured.
+pub(super) struct Measures {
+    pub staleness: Staleness,
+    /// The largest of all keys' Deltas; `None` if no Delta is enough for some key.
+    pub delta: Option<u64>,
+    pub sessions: Sessions,
+    pub updates: Found,
+    pub durability: Found,
+    pub phantoms: Found,
+    pub torn: Found,
+    pub versions: Versions,
+    /// Keys that are violated though the versions explain everything.
+    pub disagreements: Vec<KeyId>,
+}
+
+impl Measures {
+    pub fn of(log: &Log, judgement: &Judgement, limit: u64) -> Measures {
+        let values = Values::of(log);
+        let versions = versions::judge(log, &values);
+        let violated = |key: &KeyId| judgement.violated.iter().any(|(other, _)| other == key);
+        let mut deltas = judgement
+            .violated
+            .iter()
+            .map(|(key, _)| *key)
+            .chain(judgement.unknown.iter().map(|(key, _)| *key))
+            .map(|key| staleness::delta(log, &values, key, limit));
+        Measures {
+            staleness: staleness::measure(log, &values),
+            delta: deltas.try_fold(0, |most: u64, delta| Some(most.max(delta?))),
+            sessions: sessions::judge(log, &values),
+            updates: updates::judge(log, &values),
+            durability: durability::judge(log, &values),
+            phantoms: phantoms::judge(log, &values),
+            torn: torn::judge(log, &values),
+            disagreements: versions.sound.iter().copied().filter(violated).collect(),
+            versions,
+        }
+    }
+
+    /// Each checker's answer, with what it looks for in words.
+    fn answers(&self) -> [(&'static str, &'static str, &Found); 9] {
+        let sessions = &self.sessions;
+        [
+            (
+                "read-your-writes",
+                "a client read something older than what it had written",
+                &sessions.read_your_writes,
+            ),
+            (
+                "monotonic reads",
+                "a client read something older than what it had read",
+                &sessions.monotonic_reads,
+            ),
+            (
+                "monotonic writes",
+                "a client saw a write, and then not the one before it by the same writer",
+                &sessions.monotonic_writes,
+            ),
+            (
+                "writes-follow-reads",
+                "a client saw a write, and then not what its writer had read",
+                &sessions.writes_follow_reads,
+            ),
+            (
+                "lost updates",
+                "a read-modify-write overwrote a write that it had not seen",
+                &self.updates,
+            ),
+            ("durability", "an acknowledged write is in no later state", &self.durability),
+            ("phantoms", "what was read never was committed", &self.phantoms),
+            (
+                "torn views",
+                "one operation read values that were never there at one time",
+                &self.torn,
+            ),
+            ("versions", "an older version was shown after a newer one", &self.versions.backwards),
+        ]
+    }
+
+    pub fn describe(&self, log: &Log, out: &mut String) {
+        let clock = Clock::of(log);
+        self.describe_staleness(out);
+        for (name, what, found) in self.answers() {
+            let line = match found.holds() {
+                None => format!("  {name:<20} not tested: the history does not tell\n"),
+                Some(true) => format!("  {name:<20} holds in {} cases\n", found.tested),
+                Some(false) => {
+                    format!(
+                        "  {name:<20} violated in {} of {}: {what}\n",
+                        found.count, found.tested
+                    )
+                }
+            };
+            out.push_str(&line);
+            if let Some(first) = found.findings.first() {
+                let key = words::name(log.key_name(log.ops[first[0]].key));
+                out.push_str(&format!("    {key}\n"));
+                for lane in words::lanes(log, first, &clock) {
+                    out.push_str(&format!("    {}\n", lane.trim_end()));
+                }
+            }
+        }
+        for key in &self.disagreements {
+            out.push_str(&format!(
+                "  BUG: {} is violated by the intervals, though its versions explain everything; \
+                 one of the two checks or a version is wrong, please report it\n",
+                words::name(log.key_name(*key))
+            ));
+        }
+    }
+
+    fn describe_staleness(&self, out: &mut String) {
+        let staleness = &self.staleness;
+        out.push_str(&format!("  reads                {}\n", part(&staleness.all)));
+        if staleness.hits.reads > 0 {
+            out.push_str(&format!("  hits                 {}\n", part(&staleness.hits)));
+        }
+        for (name, phase) in
+            ["before", "during", "after"].iter().zip(staleness.phases.iter().flatten())
+        {
+            out.push_str(&format!("  {:<20} {}\n", format!("{name} faults"), part(phase)));
+        }
+        if staleness.never_legal > 0 {
+            let reads = staleness.never_legal;
+            out.push_str(&format!(
+                "  never legal          {reads} reads of what nobody wrote before\n"
+            ));
+        }
+        let quantile = |share| human(staleness.quantile(share).unwrap_or(0));
+        out.push_str(&format!(
+            "  staleness            p50 {}, p99 {}, p99.9 {}, max {}; possible up to {}; {} writes \
+             behind\n",
+            quantile(0.5),
+            quantile(0.99),
+            quantile(0.999),
+            quantile(1.0),
+            human(staleness.at_most.last().copied().unwrap_or(0)),
+            staleness.versions_behind
+        ));
+        out.push_str(&match self.delta {
+            Some(delta) => format!("  smallest delta       {}\n", human(delta)),
+            None => {
+                "  smallest delta       none: some read is never legal, or undecided\n".to_owned()
+            }
+        });
+        self.describe_time(out);
+    }
+
+    /// Visibility and contradictions by time since the acknowledgement.
+    fn describe_time(&self, out: &mut String) {
+        let staleness = &self.staleness;
+        let seen = staleness.visible.iter().zip(SINCE).filter(|((reads, _), _)| *reads > 0);
+        let visible: Vec<String> = seen
+            .map(|((reads, visible), since)| {
+                let percent = *visible as f64 / *reads as f64 * 100.0;
+                format!("{percent:.4} % after {}", human(since))
+            })
+            .collect();
+        out.push_str(&format!("  visible              {}\n", visible.join(", ")));
+        let nines: Vec<String> = (0..SINCE.len())
+            .filter_map(|bucket| {
+                let nines = staleness.nines(bucket)?;
+                Some(format!("{nines:.2} after {}", human(SINCE[bucket])))
+            })
+            .collect();
+        out.push_str(&match nines.as_slice() {
+            [] => format!(
+                "  nines                no write of {} was contradicted\n",
+                staleness.writes
+            ),
+            nines => format!("  nines                {}\n", nines.join(", ")),
+        });
+    }
+}
+
+fn part(part: &Part) -> String {
+    match (part.share(), part.at_most()) {
+        (Some(share), Some(at_most)) => format!(
+            "{}, of which {} stale ({:.4} %; below {:.4} % with 95 % confidence)",
+            part.reads,
+            part.stale,
+            share * 100.0,
+            at_most * 100.0
+        ),
+        _ => "none".to_owned(),
+    }
+}

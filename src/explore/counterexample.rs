@@ -1,0 +1,208 @@
+//! A counterexample: the program, the choices, and what is wrong at the end. It stands alone:
+//! what made it is not needed to run it again.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::finding::Finding;
+use super::subject::Subject;
+use crate::history::record::History;
+use crate::operation::OpId;
+use crate::pattern::Registry;
+use crate::run::timeline::{Interest, Timeline, TimelineStep};
+use crate::scenario::{Known, Property, Scenario, parse};
+use crate::schedule::{Bounds, Choice};
+
+/// The version of this format; a reader refuses others.
+pub const COUNTEREXAMPLE_FORMAT: u32 = 1;
+
+/// Clients without a part in the schedule, at the most.
+const IDLERS_MAX: u64 = 100;
+
+/// A schedule that goes wrong.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Counterexample {
+    /// The format's version.
+    pub format: u32,
+    /// The version of staleproof that found it.
+    pub staleproof: String,
+    /// What is wrong at the end.
+    pub finding: Finding,
+    /// What is asked of the schedule.
+    pub properties: Vec<Property>,
+    /// The program: who asks what, under which pattern, settings and faults.
+    pub scenario: Scenario,
+    /// The database whose rules it needs, as after `--database`.
+    pub database: String,
+    /// Faults and pauses of the schedule.
+    pub faults: u32,
+    /// Times that the clock moves on while something else could happen.
+    pub pauses: u32,
+    /// What happens, one thing after the other.
+    #[schemars(with = "Vec<String>")]
+    pub choices: Vec<Choice>,
+    /// What each step did, for comparison and for people.
+    pub timeline: Timeline,
+}
+
+/// Why a counterexample cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CounterexampleError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not a counterexample, or one of another version.
+    #[error("{path}: {problem}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Counterexample {
+    /// What a schedule of a program came to.
+    pub(crate) fn new(
+        subject: &Subject,
+        finding: &Finding,
+        choices: &[Choice],
+        history: &History,
+    ) -> Counterexample {
+        let faults = choices.iter().filter(|choice| choice.is_fault()).count() as u32;
+        Counterexample {
+            format: COUNTEREXAMPLE_FORMAT,
+            staleproof: env!("CARGO_PKG_VERSION").to_owned(),
+            finding: finding.clone(),
+            properties: subject.properties.clone(),
+            scenario: subject.scenario.clone(),
+            database: "model".to_owned(),
+            faults,
+            pauses: subject.bounds.advances,
+            choices: choices.to_vec(),
+            timeline: timeline(history, &subject.scenario),
+        }
+    }
+
+    /// Reads the counterexamples of a file: one, by the file's name, or many by their own.
+    pub fn load(path: &Path) -> Result<Vec<(String, Counterexample)>, CounterexampleError> {
+        let name = || path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| CounterexampleError::Unreadable { path: name(), source })?;
+        let malformed = |problem: String| CounterexampleError::Malformed { path: name(), problem };
+        let value: serde_json::Value = serde_json::from_str(&text)
+            .map_err(|error| malformed(format!("this is not a counterexample: {error}")))?;
+        match value {
+            serde_json::Value::Object(many) if !many.contains_key("format") && !many.is_empty() => {
+                let one = |(name, value)| match Counterexample::of_json(value) {
+                    Ok(example) => Ok((name, example)),
+                    Err(problem) => Err(malformed(format!("`{name}`: {problem}"))),
+                };
+                many.into_iter().map(one).collect()
+            }
+            value => match Counterexample::of_json(value) {
+                Ok(example) => Ok(vec![(name(), example)]),
+                Err(problem) => Err(malformed(problem)),
+            },
+        }
+    }
+
+    fn of_json(value: serde_json::Value) -> Result<Counterexample, String> {
+        match value.get("format").and_then(serde_json::Value::as_u64) {
+            Some(format) if format == u64::from(COUNTEREXAMPLE_FORMAT) => {
+                serde_json::from_value(value)
+                    .map_err(|error| format!("this is not a whole counterexample: {error}"))
+            }
+            Some(format) => Err(format!(
+                "a counterexample of format {format}; this version reads format \
+                 {COUNTEREXAMPLE_FORMAT}: find it again with `staleproof explore`"
+            )),
+            None => Err("this is not a counterexample: no `format`".to_owned()),
+        }
+    }
+
+    /// As a file has it.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("plain data can be written");
+        text.push('\n');
+        text
+    }
+
+    /// On one line, without the timeline, for files of many.
+    pub fn to_line(&self) -> String {
+        let bare = Counterexample { timeline: Timeline::default(), ..self.clone() };
+        serde_json::to_string(&bare).expect("plain data can be written")
+    }
+
+    /// What is wrong with its program, which somebody may have edited.
+    pub fn problems(&self, known: &Known<'_>) -> Vec<String> {
+        // Its scripts have taken the place of the sizes that it was searched with.
+        let mut scenario = self.scenario.clone();
+        let sizes = &mut scenario.explore;
+        (sizes.readers, sizes.writers, sizes.keys) = (None, None, None);
+        let text = match toml::to_string(&scenario) {
+            Ok(text) => text,
+            Err(error) => return vec![error.to_string()],
+        };
+        match parse(Path::new("scenario"), &text, known) {
+            Ok(_) => self.idlers().into_iter().collect(),
+            Err(problems) => {
+                problems.iter().map(|p| format!("`{}`: {}", p.line, p.message)).collect()
+            }
+        }
+    }
+
+    /// Whoever takes part takes a step. A few may take none; many would keep a replay busy with
+    /// clients that no schedule was ever found for.
+    fn idlers(&self) -> Option<String> {
+        let groups = &self.scenario.workload.groups;
+        let clients = match groups.is_empty() {
+            true => u64::from(self.scenario.workload.clients),
+            false => groups.iter().map(|group| u64::from(group.clients)).sum(),
+        };
+        let choices = self.choices.len() as u64;
+        (clients > choices + IDLERS_MAX).then(|| {
+            format!(
+                "{clients} clients for {choices} choices: most have no part in the schedule; \
+                 take them out"
+            )
+        })
+    }
+
+    /// The program that it is about.
+    pub fn subject(&self, registry: &Registry) -> Result<Subject, crate::run::Error> {
+        let mut subject = Subject::of(&self.scenario, registry, super::Sizes::default())?;
+        subject.bounds = Bounds { faults: self.faults, advances: self.pauses };
+        subject.properties = self.properties.clone();
+        Ok(subject)
+    }
+}
+
+/// Every step of a history.
+pub(crate) fn timeline(history: &History, scenario: &Scenario) -> Timeline {
+    let mut operations: Vec<OpId> = history.ops.iter().map(|op| op.id).collect();
+    operations.extend(history.steps.iter().map(|step| step.op));
+    operations.sort_unstable();
+    operations.dedup();
+    let faults: Vec<String> = scenario.faults.iter().map(ToString::to_string).collect();
+    Timeline::of(history, &Interest { operations: &operations, key: None, faults: &faults })
+}
+
+/// What a step did, without the times, which differ from one server to another.
+pub(crate) fn outline(step: &TimelineStep) -> String {
+    let value = step.value.as_deref().unwrap_or("");
+    let note = step.note.as_deref().unwrap_or("");
+    let key = step.key.as_deref().unwrap_or("");
+    format!("{} {} {key} {} {value} {note}", step.actor, step.kind, step.result)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}

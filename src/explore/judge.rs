@@ -1,0 +1,118 @@
+//! Judges what a schedule came to: from its history, and from what the servers hold.
+
+use super::finding::{Finding, Kind, Lasts};
+use super::{load, register};
+use crate::backend::{Cache, Database};
+use crate::check::audit::{self, Subject};
+use crate::check::incidents::{self, Incident};
+use crate::check::{States, incidents::Kind as Went};
+use crate::entity::Entity;
+use crate::history::record::{History, KeyId, Reported};
+use crate::scenario::Property;
+use crate::schedule::RunError;
+use crate::step::{Key, NodeId, Remaining};
+
+/// What is asked, and what is needed to answer.
+pub(crate) struct Question<'a> {
+    pub properties: &'a [Property],
+    pub entity: &'a dyn Entity,
+    pub node_of: &'a dyn Fn(&Key) -> NodeId,
+    /// Whether findings are to name their hazards.
+    pub name_hazards: bool,
+}
+
+impl<'a> Question<'a> {
+    /// What is asked of a program's schedules.
+    pub fn of(
+        subject: &'a super::subject::Subject,
+        node_of: &'a dyn Fn(&Key) -> NodeId,
+    ) -> Question<'a> {
+        Question {
+            properties: &subject.properties,
+            entity: &*subject.entity,
+            node_of,
+            name_hazards: subject.name_hazards,
+        }
+    }
+
+    fn asks(&self, property: Property) -> bool {
+        self.properties.contains(&property)
+    }
+}
+
+/// Everything that is wrong, each once, in order.
+pub(crate) fn judge(
+    history: &History,
+    cache: &mut dyn Cache,
+    database: &mut dyn Database,
+    deadlocks: u32,
+    question: &Question<'_>,
+) -> Result<Vec<Finding>, RunError> {
+    let states = States::new(history);
+    let mut found = Vec::new();
+    let entries = match question.asks(Property::FinalState) {
+        true => {
+            let (entity, node_of) = (question.entity, question.node_of);
+            audit::audit(history, &states, &mut Subject { cache, database, entity, node_of })?
+        }
+        false => Vec::new(),
+    };
+    for incident in incidents::find(history, &states, &entries, usize::MAX) {
+        let kind = kind_of(incident.kind);
+        if let Some(kind) = kind.filter(|kind| question.asks(kind.property())) {
+            let lasts = lasting(&incident, kind, &entries);
+            let hazard = incident.hazard.filter(|_| question.name_hazards);
+            found.push(Finding {
+                hazard: hazard.map(ToOwned::to_owned),
+                ..Finding::about(kind, name(history, incident.key), lasts)
+            });
+        }
+    }
+    if question.asks(Property::FinalState) {
+        if deadlocks > 0 {
+            found.push(Finding::about(Kind::Deadlock, String::new(), Lasts::Transient));
+        }
+        for op in history.ops.iter().filter(|op| op.reported == Reported::Panic) {
+            found.push(Finding::about(Kind::Panic, name(history, op.key), Lasts::Transient));
+        }
+    }
+    if question.asks(Property::Load) {
+        load::judge(history, question.name_hazards, &mut found);
+    }
+    register::judge(history, &states, question.properties, &mut found);
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+fn kind_of(went: Went) -> Option<Kind> {
+    Some(match went {
+        Went::Entry(class) => Kind::of_entry(class)?,
+        Went::StaleRead => Kind::StaleRead,
+        Went::AheadRead => Kind::AheadRead,
+        Went::PhantomRead => Kind::PhantomRead,
+        Went::WrongRead => Kind::WrongRead,
+        Went::TornRead => Kind::TornRead,
+        Went::LostUpdate => Kind::LostUpdate,
+        Went::LostWrite => Kind::LostWrite,
+        Went::DoubleApplied => Kind::DoubleApplied,
+        Went::MisreportedFailure => Kind::MisreportedFailure,
+    })
+}
+
+/// An entry is wrong until it expires; a database is wrong for good; the rest is over when the
+/// operations are.
+fn lasting(incident: &Incident, kind: Kind, entries: &[audit::Entry]) -> Lasts {
+    let entry = entries.iter().find(|entry| entry.key == incident.key);
+    let remaining = entry.and_then(|entry| entry.remaining);
+    match (incident.kind, kind) {
+        (Went::Entry(_), _) if remaining == Some(Remaining::Never) => Lasts::Permanent,
+        (Went::Entry(_), _) => Lasts::Bounded,
+        (_, Kind::LostWrite | Kind::LostUpdate) => Lasts::Lost,
+        _ => Lasts::Transient,
+    }
+}
+
+fn name(history: &History, key: KeyId) -> String {
+    history.keys.name(key).to_string()
+}

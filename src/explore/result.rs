@@ -1,0 +1,197 @@
+//! What `staleproof explore` comes to for one scenario: plain data for every exporter.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::counterexample::Counterexample;
+use super::finding::{Finding, Lasts};
+use super::search::{Exploration, Limits, Verdict, Watch, deepen};
+use super::smallest::{CANDIDATE_SCHEDULES_MAX, as_found, smallest_within};
+use super::subject::Subject;
+use crate::scenario::{Expected, ExploreSettings, Window};
+use crate::schedule::{Choice, RunError, Search};
+
+/// The version of this format; a reader refuses others.
+pub const EXPLORE_FORMAT: u32 = 1;
+
+/// The result of exploring one scenario.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ExploreResult {
+    /// The format's version.
+    pub format: u32,
+    /// The scenario file, as it was named.
+    pub scenario: String,
+    /// The claim that was tested.
+    pub claim: String,
+    /// The pattern.
+    pub pattern: String,
+    /// What is asked of every schedule.
+    pub properties: Vec<String>,
+    /// `holds`, `violated` or `unknown`.
+    pub verdict: String,
+    /// Why the verdict is unknown.
+    pub reason: Option<String>,
+    /// The bound in words: clients, operations, keys, faults, pauses.
+    pub bound: String,
+    /// Whether every schedule within the bound was searched.
+    pub exhausted: bool,
+    /// Schedules run to their end.
+    pub schedules: u64,
+    /// Schedules given up because the rest had been searched elsewhere.
+    pub pruned: u64,
+    /// Different states.
+    pub states: u64,
+    /// Choices made over all executions.
+    pub choices: u64,
+    /// Steps of the longest schedule.
+    pub longest: u64,
+    /// Everything that some schedule within the bound came to.
+    pub findings: Vec<Finding>,
+    /// The smallest schedule for the finding that matters most.
+    pub counterexample: Option<Counterexample>,
+    /// Places of the pattern that some schedule reached.
+    pub marks: Vec<String>,
+    /// Rules of faults that struck in no schedule.
+    pub never_struck: Vec<String>,
+    /// What was expected: `holds`, `violated`, or the hazard; nothing where none was.
+    pub expected: Option<String>,
+    /// Whether it came out as expected; `None` when nothing was expected or it is unknown.
+    pub as_expected: Option<bool>,
+    /// Why it counts as not tested.
+    pub not_tested: Vec<String>,
+}
+
+/// Explores a program with fewer faults first, until one bound shows what is expected, or
+/// anything where nothing is.
+pub fn explore_scenario(
+    subject: &Subject,
+    name: &str,
+    limits: Limits,
+    watch: Watch<'_>,
+) -> Result<ExploreResult, RunError> {
+    explore_and_shrink(subject, name, limits, watch, &|_| true)
+}
+
+/// The same, where only findings that are `wanted` get a counterexample.
+pub(super) fn explore_and_shrink(
+    subject: &Subject,
+    name: &str,
+    limits: Limits,
+    watch: Watch<'_>,
+    wanted: &dyn Fn(&Finding) -> bool,
+) -> Result<ExploreResult, RunError> {
+    let settings = subject.scenario.explore.clone();
+    let search = Search { reduce: true, switches: None };
+    let hazard = settings.hazard.clone();
+    let is_it = |finding: &Finding| finding.hazard == hazard;
+    let enough = |exploration: &Exploration| match &hazard {
+        Some(_) => exploration.findings.iter().any(|(finding, _)| is_it(finding)),
+        None => !exploration.findings.is_empty(),
+    };
+    let (exploration, bounds) = deepen(subject, search, limits, watch, &enough)?;
+    let mut subject = subject.clone();
+    subject.bounds = bounds;
+    let telling = most_telling(&exploration, hazard.as_deref()).filter(|(found, _)| wanted(found));
+    let schedules = limits.schedules.min(CANDIDATE_SCHEDULES_MAX);
+    let counterexample = match &telling {
+        Some((finding, choices)) => {
+            Some(match smallest_within(&subject, finding, schedules, watch)? {
+                Some(smallest) => smallest,
+                // There was no time left to look for a smaller one.
+                None => as_found(&subject, finding, choices)?,
+            })
+        }
+        None => None,
+    };
+    Ok(result(&subject, name, &settings, exploration, counterexample))
+}
+
+/// The finding that matters most: the expected hazard, else what lasts longest.
+pub(super) fn most_telling(
+    exploration: &Exploration,
+    hazard: Option<&str>,
+) -> Option<(Finding, Vec<Choice>)> {
+    let rank = |(finding, _): &&(Finding, Vec<Choice>)| {
+        let expected = hazard.is_some() && finding.hazard.as_deref() == hazard;
+        (!expected, std::cmp::Reverse(finding.lasts), finding.kind, finding.key.clone())
+    };
+    exploration.findings.iter().min_by_key(rank).cloned()
+}
+
+pub(super) fn result(
+    subject: &Subject,
+    name: &str,
+    settings: &ExploreSettings,
+    exploration: Exploration,
+    counterexample: Option<Counterexample>,
+) -> ExploreResult {
+    let mut findings: Vec<Finding> = exploration.findings.into_iter().map(|(f, _)| f).collect();
+    findings.sort();
+    let (verdict, reason) = match exploration.verdict {
+        Verdict::Holds => ("holds", None),
+        Verdict::Violated => ("violated", None),
+        Verdict::Unknown(reason) => ("unknown", Some(reason)),
+    };
+    let rules = subject.scenario.faults.iter().zip(&exploration.struck);
+    let never_struck: Vec<String> = match subject.bounds.faults {
+        0 => Vec::new(),
+        _ => rules.filter(|(_, struck)| !**struck).map(|(rule, _)| rule.to_string()).collect(),
+    };
+    let marks: Vec<String> = exploration.marks.iter().map(|mark| (*mark).to_owned()).collect();
+    let mut not_tested = Vec::new();
+    if verdict == "holds" {
+        // A mark is a place of the defence, or of the scenario's own pattern.
+        let own = settings.defence.as_ref().is_none_or(|name| *name == subject.scenario.pattern);
+        let mark = settings.mark.as_deref().filter(|_| own);
+        let window = settings.window.map(Window::mark);
+        for wanted in mark.into_iter().chain(window) {
+            if !marks.iter().any(|mark| mark == wanted) {
+                not_tested.push(format!("no schedule reached the mark `{wanted}`"));
+            }
+        }
+    }
+    if exploration.effort.choices == 0 {
+        not_tested.push("there is nothing to be scheduled".to_owned());
+    }
+    let expected = settings.hazard.clone().or(settings.expect.map(|expect| match expect {
+        Expected::Holds => "holds".to_owned(),
+        Expected::Violated => "violated".to_owned(),
+    }));
+    let met = match (&settings.hazard, settings.expect) {
+        (Some(hazard), _) => Some(findings.iter().any(|f| f.hazard.as_ref() == Some(hazard))),
+        (None, Some(Expected::Holds)) => Some(verdict == "holds"),
+        (None, Some(Expected::Violated)) => Some(verdict == "violated"),
+        (None, None) => None,
+    };
+    ExploreResult {
+        format: EXPLORE_FORMAT,
+        scenario: name.to_owned(),
+        claim: subject.scenario.claim.clone(),
+        pattern: subject.scenario.pattern.clone(),
+        properties: subject.properties.iter().map(|p| p.name().to_owned()).collect(),
+        as_expected: met.filter(|met| *met || verdict != "unknown"),
+        verdict: verdict.to_owned(),
+        reason,
+        bound: subject.bound(),
+        exhausted: exploration.complete,
+        schedules: exploration.effort.schedules,
+        pruned: exploration.effort.pruned,
+        states: exploration.effort.states,
+        choices: exploration.effort.choices,
+        longest: exploration.effort.depth,
+        findings,
+        counterexample,
+        marks,
+        never_struck,
+        expected,
+        not_tested,
+    }
+}
+
+impl ExploreResult {
+    /// How long the worst finding lasts; `None` without findings.
+    pub fn worst(&self) -> Option<Lasts> {
+        self.findings.iter().map(|finding| finding.lasts).max()
+    }
+}

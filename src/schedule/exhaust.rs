@@ -1,0 +1,306 @@
+//! The exhaustive oracle: every schedule of a small program within its bounds.
+//!
+//! A depth-first search that goes back to the last state with something left to choose. Servers
+//! that cannot be copied are started anew instead, and the schedule run again up to there. Two
+//! reductions, which together lose no final state:
+//! - *sleep sets* (Godefroid, "Partial-Order Methods for the Verification of Concurrent
+//!   Systems", LNCS 1032, 1996): of two choices that may be exchanged one order is enough;
+//! - *merged states*: what has been searched from a state is not searched again. A state that
+//!   was reached with some choices asleep is searched again for just those that are awake now
+//!   (Godefroid, section 4.5): a plain set of visited states would lose schedules.
+
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use super::checkpoint::Checkpoint;
+use super::choice::Choice;
+use super::effects::Effects;
+use super::error::RunError;
+use super::identity::Fold128;
+use super::program::Program;
+use super::stepper::Stepper;
+use crate::backend::{Cache, Database};
+
+/// Choices of one schedule at the most; a pattern that needs more runs in circles.
+const DEPTH_MAX: usize = 2_000;
+
+/// How a search is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// Merge states and put choices to sleep. Off, every schedule is run.
+    pub reduce: bool,
+    /// Only schedules in which another client goes on at most so often.
+    pub switches: Option<u32>,
+}
+
+/// What a search has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Schedules run to their end.
+    pub schedules: u64,
+    /// Schedules given up because the rest had been searched, or was asleep.
+    pub pruned: u64,
+    /// Different states.
+    pub states: u64,
+    /// Choices made, over all executions.
+    pub choices: u64,
+    /// The longest schedule.
+    pub depth: u64,
+    /// Whether a schedule was cut off at the limit on its length.
+    pub cut: bool,
+}
+
+/// Who watches a search.
+pub(crate) trait Visitor {
+    /// All that was asked is done. Breaking ends the search.
+    fn quiescent(&mut self, stepper: &mut Stepper<'_>) -> Result<ControlFlow<()>, RunError>;
+
+    /// A schedule is given up: its rest was searched elsewhere.
+    fn given_up(&mut self, stepper: &mut Stepper<'_>);
+
+    /// A schedule is over. Breaking ends the search: a limit was reached.
+    fn schedule_done(&mut self, effort: &Effort) -> ControlFlow<()>;
+}
+
+/// What is done on servers.
+pub(crate) type OnServers<'a> =
+    &'a mut dyn FnMut(&mut dyn Cache, &mut dyn Database) -> Result<(), RunError>;
+
+/// Servers, fresh for each execution.
+pub(crate) trait Servers {
+    /// Runs something on empty servers.
+    fn with(&mut self, run: OnServers<'_>) -> Result<(), RunError>;
+}
+
+/// Choices that need not be made here: their schedules have been searched elsewhere.
+type Sleep = Vec<(Choice, Rc<Effects>)>;
+
+/// A state on the way to the one that is searched.
+struct Frame {
+    options: Vec<Choice>,
+    next: usize,
+    asleep: Sleep,
+    /// What the current option touched.
+    effects: Option<Rc<Effects>>,
+    /// The state, where it can be gone back to and more than one choice is open.
+    saved: Option<Checkpoint>,
+    /// Who made the choice before, and how often another client has gone on.
+    actor: Option<usize>,
+    switches: u32,
+}
+
+struct Exhaust<'a> {
+    program: &'a Program<'a>,
+    search: Search,
+    merge: bool,
+    path: Vec<Frame>,
+    visited: FxHashMap<u128, Vec<Choice>>,
+    effort: Effort,
+    /// The visitor has had enough of what it saw.
+    stopped: bool,
+    /// Whether all was searched, once the search is over.
+    complete: Option<bool>,
+}
+
+/// Searches all schedules of a program, or until the visitor has had enough; says what it took
+/// and whether all were searched.
+pub(crate) fn exhaust(
+    program: &Program<'_>,
+    search: Search,
+    servers: &mut dyn Servers,
+    visitor: &mut dyn Visitor,
+) -> Result<(Effort, bool), RunError> {
+    let mut exhaust = Exhaust {
+        program,
+        search,
+        merge: search.reduce && program.can_merge(),
+        path: Vec::new(),
+        visited: FxHashMap::default(),
+        effort: Effort::default(),
+        stopped: false,
+        complete: None,
+    };
+    loop {
+        servers.with(&mut |cache, database| exhaust.execute(cache, database, visitor))?;
+        if let Some(complete) = exhaust.complete {
+            return Ok((exhaust.effort, complete));
+        }
+    }
+}
+
+impl Exhaust<'_> {
+    /// Runs schedules: along the path, then on to its end, growing the path; then all that can
+    /// be gone back to.
+    fn execute(
+        &mut self,
+        cache: &mut dyn Cache,
+        database: &mut dyn Database,
+        visitor: &mut dyn Visitor,
+    ) -> Result<(), RunError> {
+        let mut stepper = self.program.start(cache, database)?;
+        for place in 0..self.path.len() {
+            self.take(place, &mut stepper)?;
+        }
+        loop {
+            while let Some(mut frame) = self.look(&mut stepper, visitor)? {
+                // Where only one choice is open nobody comes back to.
+                if frame.options.len() > 1 && self.program.can_go_back() {
+                    frame.saved = stepper.save();
+                }
+                self.path.push(frame);
+                self.take(self.path.len() - 1, &mut stepper)?;
+            }
+            self.effort.depth = self.effort.depth.max(self.path.len() as u64);
+            if self.stopped || visitor.schedule_done(&self.effort).is_break() {
+                self.complete = Some(false);
+                return Ok(());
+            }
+            if !self.backtrack() {
+                self.complete = Some(!self.effort.cut);
+                return Ok(());
+            }
+            let last = self.path.len() - 1;
+            let Some(saved) = &self.path[last].saved else { return Ok(()) };
+            stepper.restore(saved)?;
+            self.take(last, &mut stepper)?;
+        }
+    }
+
+    /// Makes the choice of a place on the path.
+    fn take(&mut self, place: usize, stepper: &mut Stepper<'_>) -> Result<(), RunError> {
+        let effects = stepper.take(self.path[place].choice())?;
+        self.effort.choices += 1;
+        self.path[place].effects = Some(Rc::new(effects));
+        Ok(())
+    }
+
+    /// Looks at the state that the path leads to: what is still to be chosen there.
+    fn look(
+        &mut self,
+        stepper: &mut Stepper<'_>,
+        visitor: &mut dyn Visitor,
+    ) -> Result<Option<Frame>, RunError> {
+        let asleep = self.asleep();
+        let (actor, switches) = self.actor();
+        let mut only = None;
+        if self.merge {
+            let mut hasher = Fold128::default();
+            if stepper.fingerprint(&mut hasher) {
+                if self.search.switches.is_some() {
+                    std::hash::Hash::hash(&(actor, switches), &mut hasher);
+                }
+                match self.visit(hasher.finish128(), &asleep) {
+                    Visit::New => {}
+                    Visit::Again(choices) if choices.is_empty() => {
+                        self.effort.pruned += 1;
+                        visitor.given_up(stepper);
+                        return Ok(None);
+                    }
+                    Visit::Again(choices) => only = Some(choices),
+                }
+            }
+        }
+        if only.is_none() && stepper.is_quiescent() && visitor.quiescent(stepper)?.is_break() {
+            self.stopped = true;
+            return Ok(None);
+        }
+        let mut options = stepper.options();
+        if options.is_empty() {
+            self.effort.schedules += 1;
+            return Ok(None);
+        }
+        if self.path.len() >= DEPTH_MAX {
+            self.effort.cut = true;
+            return Ok(None);
+        }
+        if let Some(only) = &only {
+            options.retain(|option| only.contains(option));
+        }
+        options.retain(|option| !asleep.iter().any(|(choice, _)| choice == option));
+        if let Some(most) = self.search.switches {
+            options.retain(|option| switches + self.switch(stepper, actor, *option) <= most);
+        }
+        if options.is_empty() {
+            self.effort.pruned += 1;
+            visitor.given_up(stepper);
+            return Ok(None);
+        }
+        Ok(Some(Frame { options, next: 0, asleep, effects: None, saved: None, actor, switches }))
+    }
+
+    /// Whether a choice means that another client goes on.
+    fn switch(&self, stepper: &Stepper<'_>, actor: Option<usize>, choice: Choice) -> u32 {
+        let next = stepper.actor_of(choice);
+        u32::from(actor.is_some() && next.is_some() && next != actor)
+    }
+
+    fn actor(&self) -> (Option<usize>, u32) {
+        let Some(frame) = self.path.last() else { return (None, 0) };
+        let client = frame.effects.as_ref().and_then(|effects| effects.client);
+        let switched = frame.actor.is_some() && client.is_some() && client != frame.actor;
+        (client.or(frame.actor), frame.switches + u32::from(switched))
+    }
+
+    /// What is asleep in the state after the last choice of the path: what was asleep before,
+    /// or has been searched from there, and may be exchanged with that choice.
+    fn asleep(&self) -> Sleep {
+        let Some(frame) = self.path.last().filter(|_| self.search.reduce) else {
+            return Sleep::new();
+        };
+        if self.search.switches.is_some() {
+            return Sleep::new();
+        }
+        let taken = frame.effects.as_ref().expect("the choice has been made");
+        let real_time = self.program.track.real_time;
+        let still =
+            frame.asleep.iter().filter(|(_, effects)| effects.independent_of(taken, real_time));
+        still.cloned().collect()
+    }
+
+    fn visit(&mut self, state: u128, asleep: &Sleep) -> Visit {
+        use std::collections::hash_map::Entry;
+        match self.visited.entry(state) {
+            Entry::Vacant(entry) => {
+                entry.insert(asleep.iter().map(|(choice, _)| *choice).collect());
+                self.effort.states += 1;
+                Visit::New
+            }
+            Entry::Occupied(mut entry) => {
+                let stored = entry.get_mut();
+                let is_asleep = |choice: &Choice| asleep.iter().any(|(known, _)| known == choice);
+                let awake = stored.iter().copied().filter(|choice| !is_asleep(choice)).collect();
+                stored.retain(is_asleep);
+                Visit::Again(awake)
+            }
+        }
+    }
+
+    /// Goes to the next schedule; `false` when there is none.
+    fn backtrack(&mut self) -> bool {
+        while let Some(frame) = self.path.last_mut() {
+            let effects = frame.effects.take().expect("the choice has been made");
+            let choice = frame.options[frame.next];
+            frame.asleep.push((choice, effects));
+            frame.next += 1;
+            if frame.next < frame.options.len() {
+                return true;
+            }
+            self.path.pop();
+        }
+        false
+    }
+}
+
+enum Visit {
+    New,
+    /// The state is known; these choices were asleep whenever it was searched.
+    Again(Vec<Choice>),
+}
+
+impl Frame {
+    fn choice(&self) -> Choice {
+        self.options[self.next]
+    }
+}

@@ -1,0 +1,335 @@
+//! Verbs of the world for schedulers that choose everything themselves, faults included: a
+//! rule does not judge steps as they are sent, the scheduler strikes with it when it wants.
+
+use super::error::RunError;
+use super::state::{Fate, Task};
+use super::world::{Enabled, World};
+use crate::fault::{Fault, What};
+use crate::history::record::{FaultRecord, KeyId, StepKind};
+use crate::operation::{ClientId, OpId};
+use crate::step::{ConnectionId, Location, NodeId, RowId};
+use crate::time::Time;
+
+/// What a scheduler has to know of a step under way to offer choices about it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    pub client: usize,
+    pub op: OpId,
+    pub number: u32,
+    pub connection: ConnectionId,
+    pub kind: StepKind,
+    pub key: Option<KeyId>,
+    /// Whether its client still waits for it.
+    pub current: bool,
+}
+
+impl World<'_> {
+    /// Chooses everything from now on: rules strike only when told, and every client has its
+    /// connections, so that their numbers do not depend on the order. Footprints are kept where
+    /// states are compared, and for background work, which is woken by what it looks at.
+    pub fn choose_manually(&mut self, compares_states: bool) {
+        self.manual = true;
+        self.keeps_trails = compares_states;
+        self.injector.disarm();
+        if compares_states || self.background() > 0 {
+            self.footprint = crate::step::Footprint::on();
+        }
+        for client in 0..self.clients.len() {
+            self.database_connection(client);
+            for node in 0..self.nodes {
+                self.cache_connection(client, NodeId(node as u16));
+            }
+        }
+    }
+
+    pub(super) fn pending(&self, flight: usize) -> Pending {
+        let state = self.flight(flight);
+        Pending {
+            client: state.client,
+            op: state.op,
+            number: state.number,
+            connection: state.connection,
+            kind: state.kind,
+            key: state.key,
+            current: self.clients[state.client].epoch == state.epoch && !state.settled,
+        }
+    }
+
+    /// A fingerprint of what the step will do, for steps whose client is gone.
+    pub fn command_hash(&self, flight: usize) -> u128 {
+        super::identity::Fold128::of(&self.flight(flight).command)
+    }
+
+    /// Whether the statement waits for a lock.
+    pub fn is_blocked(&self, flight: usize) -> bool {
+        let connection = self.flight(flight).connection;
+        let state = self.connections.get(connection.0 as usize);
+        state.is_some_and(|state| state.blocked == Some(flight))
+    }
+
+    /// Whether the database would notice that a connection is gone.
+    pub fn matters(&self, connection: ConnectionId) -> bool {
+        let state = &self.connections[connection.0 as usize];
+        state.in_transaction || state.blocked.is_some()
+    }
+
+    pub fn op_of(&self, client: usize) -> OpId {
+        self.clients[client].current.id
+    }
+
+    pub fn rows_of(&self, client: usize) -> &[RowId] {
+        &self.clients[client].current.rows
+    }
+
+    pub fn place_of_client(&self, id: ClientId) -> usize {
+        let found = self.clients.iter().position(|client| client.id == id);
+        found.expect("only clients that exist are named")
+    }
+
+    /// The key of the first row of a client's operation.
+    pub fn first_key_of(&mut self, client: usize) -> Option<KeyId> {
+        let row = *self.clients[client].current.rows.first()?;
+        Some(self.row_key(row))
+    }
+
+    pub fn client_id(&self, client: usize) -> ClientId {
+        self.clients[client].id
+    }
+
+    /// Whether a rule about crashes speaks of a process: of one of its clients.
+    pub fn crash_admits(&self, rule: u16, process: usize) -> bool {
+        let Some(list) = &self.injector.fault(rule).clients else { return true };
+        let members = self.clients.iter().filter(|client| client.process == process);
+        members.map(|client| client.id.0).any(|id| list.contains(&id))
+    }
+
+    pub fn is_ordinary(&self, client: usize) -> bool {
+        self.clients[client].id.is_ordinary()
+    }
+
+    /// Operations that a client has begun.
+    pub fn begun(&self, client: usize) -> usize {
+        self.clients[client].begun
+    }
+
+    pub fn is_busy(&self, client: usize) -> bool {
+        !matches!(self.clients[client].task, Task::Idle)
+    }
+
+    pub fn process_of(&self, client: usize) -> usize {
+        self.clients[client].process
+    }
+
+    pub fn client_count(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Whether a process has memory to lose.
+    pub fn remembers(&self, process: usize) -> bool {
+        self.processes[process].memory != super::memory::Memory::default()
+    }
+
+    /// The pause before a client's next operation, in nanoseconds; `None` when it has none.
+    pub fn pause_before(&self, client: usize) -> Option<u64> {
+        Some(self.planned(client, self.clients[client].begun)?.wait)
+    }
+
+    /// The operation counts as invoked only now, right before its first step.
+    pub fn stamp_start(&mut self, client: usize) {
+        self.clients[client].current.start = self.now;
+    }
+
+    /// Whether a rule about steps speaks of this one.
+    pub fn rule_matches(&self, rule: u16, flight: usize) -> bool {
+        let state = self.flight(flight);
+        let client = &self.clients[state.client];
+        self.injector.matches(
+            rule,
+            &super::injector::Target {
+                now: self.now,
+                kind: StepKind::of(&state.command),
+                commits: state.commits,
+                client: client.id,
+                node: StepKind::of(&state.command).is_cache().then_some(state.node),
+                op: state.op,
+                op_kind: client.current.kind,
+                number: state.number,
+                executed: client.current.executed,
+            },
+        )
+    }
+
+    /// Whether a lasting rule keeps this step's client from its node.
+    pub fn keeps_out(&self, rule: u16, flight: usize) -> bool {
+        let state = self.flight(flight);
+        let fault = self.injector.fault(rule);
+        let client = self.clients[state.client].id;
+        StepKind::of(&state.command).is_cache()
+            && fault.clients.as_ref().is_none_or(|list| list.contains(&client.0))
+            && fault.nodes.as_ref().is_none_or(|list| list.contains(&state.node.0))
+    }
+
+    pub fn fault(&self, rule: u16) -> &Fault {
+        self.injector.fault(rule)
+    }
+
+    fn note_rule(&mut self, rule: u16, flight: usize) {
+        let state = self.flight(flight);
+        let (step, op) = (state.step, state.op);
+        let kind = StepKind::of(&state.command);
+        let target = format!("{} of {op}", kind.name());
+        self.recorder.struck(step, rule);
+        self.recorder.fault(FaultRecord {
+            rule,
+            at: self.now,
+            until: None,
+            target,
+            step: Some(step),
+        });
+    }
+
+    /// A rule strikes a step under way that has not taken effect, and the step is executed
+    /// where the rule lets it.
+    pub fn strike_step(&mut self, flight: usize, rule: u16) -> Result<(), RunError> {
+        self.note_rule(rule, flight);
+        let what = self.injector.fault(rule).what;
+        let delay = self.injector.fault(rule).delay.unwrap_or_default();
+        let kind = StepKind::of(&self.flight(flight).command);
+        match what {
+            What::Refuse | What::Unreachable | What::Fail => {
+                let answer = match what {
+                    What::Fail => super::send::failure(kind),
+                    _ => crate::step::Answer::Error(crate::step::StepError::Refused),
+                };
+                self.leave_connection(flight);
+                let state = self.flight_mut(flight);
+                state.fate = Fate::Never;
+                state.answer = Some(answer);
+                self.deliver(flight)
+            }
+            What::LoseRequest => {
+                self.leave_connection(flight);
+                self.flight_mut(flight).fate = Fate::Never;
+                self.expire(flight)
+            }
+            What::LoseReply => {
+                self.flight_mut(flight).fate = Fate::LoseReply;
+                self.execute(flight)
+            }
+            What::DeliverLate => {
+                self.flight_mut(flight).fate = Fate::Late(delay);
+                self.expire(flight)
+            }
+            what => unreachable!("{what} does not strike single steps"),
+        }
+    }
+
+    /// The step is executed, and then the rule ends its operation, or its process.
+    pub fn strike_after_step(&mut self, flight: usize, rule: u16) -> Result<(), RunError> {
+        self.note_rule(rule, flight);
+        self.flight_mut(flight).fate = Fate::Then(rule);
+        self.execute(flight)
+    }
+
+    /// The operation is dropped, or its process dies. What it had sent is still on its way;
+    /// see [`World::drop_step`].
+    pub fn strike_client(&mut self, client: usize, rule: u16) -> Result<(), RunError> {
+        let target = self.clients[client].current.id.to_string();
+        let (at, until, step) = (self.now, None, None);
+        self.recorder.fault(FaultRecord { rule, at, until, target, step });
+        match self.injector.fault(rule).what {
+            What::Crash => self.crash(client)?,
+            _ => self.cancel(client),
+        }
+        Ok(())
+    }
+
+    /// The step will never land: it had not left its process when that died.
+    pub fn drop_step(&mut self, flight: usize) {
+        self.leave_connection(flight);
+        self.flight_mut(flight).pending -= 1;
+        self.release(flight);
+    }
+
+    /// A fault of the world happens, on this row where it is about a row.
+    pub fn world_fault_now(&mut self, rule: u16, row: Option<RowId>) -> Result<(), RunError> {
+        let target = match row {
+            Some(row) => format!("row {}", row.0),
+            None => "the world".to_owned(),
+        };
+        let (at, until, step) = (self.now, None, None);
+        self.recorder.fault(FaultRecord { rule, at, until, target, step });
+        let what = self.injector.fault(rule).what;
+        match row {
+            Some(row) if what.bypasses() => self.bypass(what, row),
+            Some(row) => self.evict(row),
+            None => {
+                for node in 0..self.nodes {
+                    self.footprint.write(|| Location::Node(NodeId(node as u16)));
+                }
+                self.change_the_world(rule, None)
+            }
+        }
+    }
+
+    /// A lasting fault begins or ends.
+    pub fn note_lasting(&mut self, rule: u16) {
+        let (at, until, step) = (self.now, None, None);
+        let target = "the world".to_owned();
+        self.recorder.fault(FaultRecord { rule, at, until, target, step });
+    }
+
+    /// The next time after this at which something happens by itself at a server.
+    pub fn next_by_itself(&self, moment: Time) -> Option<Time> {
+        let expiry = self.cache.next_expiry(moment);
+        let lag = self.rules.replica_lag;
+        let replica = self.replica.as_ref().zip(lag);
+        let visible = replica.and_then(|(replica, lag)| replica.next_visible(moment, lag));
+        expiry.into_iter().chain(visible).min()
+    }
+
+    /// A client begins its next operation; called for what [`Enabled::Begin`] offers.
+    pub fn begin_now(&mut self, client: usize) -> Result<(), RunError> {
+        self.begin_trail(client);
+        self.begin(client)
+    }
+
+    /// Background work begins a round.
+    pub fn tick_now(&mut self, client: usize) -> Result<(), RunError> {
+        self.begin_trail(client);
+        self.tick(client)
+    }
+
+    fn begin_trail(&mut self, client: usize) {
+        if self.keeps_trails {
+            let client = &mut self.clients[client];
+            client.trail.begin(client.port.abandoned());
+        }
+    }
+
+    /// What has happened so far.
+    pub fn history(&self) -> &crate::history::record::History {
+        &self.recorder.history
+    }
+
+    /// The history, to which a scheduler adds when its phases ended.
+    pub fn history_mut(&mut self) -> &mut crate::history::record::History {
+        &mut self.recorder.history
+    }
+
+    /// The servers, for an audit in the middle of a run.
+    pub fn servers(
+        &mut self,
+    ) -> (
+        &crate::history::record::History,
+        &mut dyn crate::backend::Cache,
+        &mut dyn crate::backend::Database,
+    ) {
+        (&self.recorder.history, &mut *self.cache, &mut *self.database)
+    }
+
+    /// Takes what has become possible since the last call.
+    pub fn drain_enabled(&mut self) -> Vec<Enabled> {
+        std::mem::take(&mut self.enabled)
+    }
+}

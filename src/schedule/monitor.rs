@@ -1,0 +1,194 @@
+//! What of the past still matters for a verdict: the part of a state's identity that depends
+//! on the question asked.
+//!
+//! Two states whose servers and clients agree have the same futures, but not the same past. A
+//! finding about a read that has returned, about the order of operations, or about who caused
+//! a bad entry, needs some of the past in the fingerprint; a finding about the final state
+//! needs next to none.
+
+use std::hash::{Hash, Hasher};
+
+use super::identity::Fold128;
+use super::story;
+use crate::history::record::{History, KeyId, OpRecord, Reported};
+use crate::operation::{OpId, OpKind, Outcome};
+
+/// What the verdict is about, beside the final state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Track {
+    /// How writes ended, where that is not plain success: what they wrote may be lost.
+    pub writes: bool,
+    /// Whether reads were stale when they returned.
+    pub reads: bool,
+    /// Whether the rows that a read of several returned were ever current together: that
+    /// depends on the order of commits of different rows.
+    pub views: bool,
+    /// All that operations returned.
+    pub results: bool,
+    /// Which operation had returned before which was invoked.
+    pub real_time: bool,
+    /// How entries came to be: needed to name hazards.
+    pub causes: bool,
+}
+
+impl Track {
+    fn watches_operations(self) -> bool {
+        self.writes || self.reads || self.results || self.real_time
+    }
+}
+
+/// Watches operations begin and end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Monitor {
+    track: Track,
+    /// A sum over what has been decided: the order is not in it.
+    decided: u128,
+    /// A sum over the operations that have ended.
+    ended: u128,
+    /// By client, for the operation under way: what had been committed to its row, and what
+    /// had ended, when it was invoked.
+    open: Vec<Option<(u64, u128)>>,
+}
+
+fn commits(history: &History, key: KeyId) -> u64 {
+    history.commits.iter().filter(|commit| commit.key == key).count() as u64
+}
+
+impl Monitor {
+    pub fn new(track: Track, clients: usize) -> Monitor {
+        Monitor { track, open: vec![None; clients], ..Monitor::default() }
+    }
+
+    /// An operation is invoked; its first row's key is given.
+    pub fn invoked(&mut self, client: usize, key: Option<KeyId>, history: &History) {
+        if self.track.watches_operations() {
+            let known = match key {
+                _ if self.track.views => history.commits.len() as u64,
+                Some(key) if self.track.reads => commits(history, key),
+                _ => 0,
+            };
+            self.open[client] = Some((known, self.ended));
+        }
+    }
+
+    /// The operations recorded from this place on have ended.
+    pub fn ended(&mut self, from: usize, history: &History, client_of: impl Fn(OpId) -> usize) {
+        if !self.track.watches_operations() {
+            return;
+        }
+        let before = self.ended;
+        for op in &history.ops[from..] {
+            let client = op.id.client().is_ordinary().then(|| client_of(op.id));
+            let open = client.and_then(|client| self.open[client]);
+            if self.track.results || self.track.real_time {
+                let mut hasher = Fold128::default();
+                hash_op(op, history, &mut hasher);
+                let seen = open.map_or(before, |(_, ended)| ended);
+                self.track.real_time.then_some(seen).hash(&mut hasher);
+                if self.track.views && op.kind == OpKind::Read {
+                    hash_commits(history, &mut hasher);
+                }
+                self.ended = self.ended.wrapping_add(hasher.finish128());
+            } else {
+                self.decide(op, open.map_or(0, |(known, _)| known), history);
+            }
+        }
+        for op in history.ops[from..].iter().filter(|op| op.id.client().is_ordinary()) {
+            self.open[client_of(op.id)] = None;
+        }
+    }
+
+    /// Whether reads of several rows are looked at as one.
+    pub fn watches_views(&self) -> bool {
+        self.track.views
+    }
+
+    /// Keeps of an operation that has ended what a verdict can still depend on.
+    fn decide(&mut self, op: &OpRecord, known: u64, history: &History) {
+        let mut hasher = Fold128::default();
+        if op.kind == OpKind::Read {
+            // A read that failed says nothing, but that its pattern panicked is a finding.
+            if !self.track.reads || op.outcome != Outcome::Ok {
+                if op.reported == Reported::Panic {
+                    (op.key, op.reported).hash(&mut hasher);
+                    self.decided = self.decided.wrapping_add(hasher.finish128());
+                }
+                return;
+            }
+            if self.track.views {
+                (op.key, op.value, op.found, op.wrong, known).hash(&mut hasher);
+                hash_commits(history, &mut hasher);
+                self.decided = self.decided.wrapping_add(hasher.finish128());
+                return;
+            }
+            // The place of the value among the states of its row, and how many of these had
+            // been committed when the read began: it is stale when there was a later one.
+            let mut of_key = history.commits.iter().filter(|commit| commit.key == op.key);
+            let place = match (op.found, op.value) {
+                (true, OpId::INITIAL) => Some(0),
+                (true, value) => of_key.position(|c| c.writer == value).map(|p| p as u64 + 1),
+                (false, _) => of_key
+                    .filter(|commit| commit.at < op.end)
+                    .enumerate()
+                    .filter(|(_, commit)| commit.absent)
+                    .last()
+                    .map(|(place, _)| place as u64 + 1),
+            };
+            match place {
+                Some(place) if !op.wrong && place >= known => return,
+                Some(_) => (op.key, op.wrong, true).hash(&mut hasher),
+                None => (op.key, op.value, op.found, commits(history, op.key)).hash(&mut hasher),
+            }
+        } else {
+            let committed = history.commits.iter().any(|commit| commit.writer == op.id);
+            let plain = matches!(op.reported, Reported::Ok) && committed;
+            let none = matches!(op.reported, Reported::Unchanged) && !committed;
+            if (plain || none) && op.kind != OpKind::Modify {
+                return;
+            }
+            (op.id, op.reported, op.outcome, op.value, op.found).hash(&mut hasher);
+        }
+        if self.track.causes {
+            // Which hazard it was depends on how it came to this.
+            story::whole(history, op.key, &mut hasher);
+        }
+        self.decided = self.decided.wrapping_add(hasher.finish128());
+    }
+
+    /// A sum over what the operations that have ended returned.
+    pub fn returned(&self) -> u128 {
+        self.ended
+    }
+
+    /// Feeds what matters of the past to a hasher; `open_ops` are the operations under way.
+    pub fn fingerprint(&self, history: &History, open_ops: &[OpId], into: &mut Fold128) {
+        if self.track.watches_operations() {
+            (self.ended, self.decided).hash(into);
+            for (known, ended) in self.open.iter().flatten() {
+                known.hash(into);
+                self.track.real_time.then_some(ended).hash(into);
+            }
+        }
+        if self.track.views {
+            hash_commits(history, into);
+        }
+        if self.track.causes {
+            story::fingerprint(history, open_ops, into);
+        }
+    }
+}
+
+/// Which rows were committed, in order.
+fn hash_commits(history: &History, into: &mut impl Hasher) {
+    for commit in &history.commits {
+        (commit.key, commit.writer, commit.absent).hash(into);
+    }
+}
+
+fn hash_op(op: &OpRecord, history: &History, into: &mut impl Hasher) {
+    let name = history.keys.name(op.key);
+    (op.id, name, op.kind, op.found, op.value, op.wrong).hash(into);
+    (op.reported, op.outcome, op.source).hash(into);
+    // Whether a read was stale, or ahead, depends on what had been committed.
+    (op.kind == OpKind::Read).then(|| commits(history, op.key)).hash(into);
+}

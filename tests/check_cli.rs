@@ -1,0 +1,258 @@
+//! `staleproof check`: what goes in, what comes out, and the exit codes.
+#![cfg(feature = "cli")]
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
+
+fn check() -> Command {
+    let mut command = Command::cargo_bin("staleproof").unwrap();
+    command.arg("check");
+    command
+}
+
+fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn op(client: u32, op: &str, key: &str, value: &str, start: u64, end: u64) -> String {
+    format!(
+        "{{\"client\":{client},\"op\":\"{op}\",\"key\":\"{key}\",\"value\":{value},\
+         \"start\":{start},\"end\":{end},\"outcome\":\"ok\"}}\n"
+    )
+}
+
+fn stale() -> String {
+    [
+        op(1, "write", "product:1", "\"v1\"", 1_000_000, 2_000_000),
+        op(2, "write", "product:1", "\"v2\"", 3_000_000, 9_100_000),
+        op(3, "read", "product:1", "\"v1\"", 12_400_000, 13_000_000),
+    ]
+    .concat()
+}
+
+fn fresh() -> String {
+    stale().replace("\"v1\",\"start\":12400000", "\"v2\",\"start\":12400000")
+}
+
+#[test]
+fn a_stale_read_is_told_in_one_sentence() {
+    check()
+        .write_stdin(stale())
+        .assert()
+        .code(1)
+        .stdout(contains("client 3 read v1 at 12.4ms, though v2 had been acknowledged at 9.1ms"))
+        .stdout(contains("c2 write v2"));
+}
+
+#[test]
+fn what_is_linearizable_is_said_to_be() {
+    check().write_stdin(fresh()).assert().code(0).stdout(contains("linearizable"));
+    let order = "c1 write v1\n    c2 write v2\n    c3 read v2";
+    check().arg("--linearization").write_stdin(fresh()).assert().code(0).stdout(contains(order));
+}
+
+#[test]
+fn an_empty_history_is_no_pass() {
+    for text in ["", "\n", "{\"initial\":{}}\n"] {
+        check().write_stdin(text).assert().code(4).stdout(contains("no operations"));
+    }
+}
+
+#[test]
+fn the_values_at_the_start_stand_in_one_line_anywhere() {
+    let initial = r#"{"initial":{"k":"v1"}}"#;
+    let read = op(0, "read", "k", "\"v1\"", 5, 9);
+    for follow in [&["-"][..], &["-", "--follow"]] {
+        let judged = |text: &str| check().args(follow).write_stdin(text.to_owned()).assert();
+        for before in ["", "\n", "\r\n \n", "\u{feff}"] {
+            judged(&format!("{before}{initial}\n{read}"))
+                .success()
+                .stdout(contains("1 operation on 1 key"));
+        }
+        judged(&format!("{initial}\n{initial}\n{read}")).code(2).stderr(contains(":2: "));
+    }
+    let late = format!("{read}{initial}\n");
+    check().write_stdin(late.clone()).assert().success();
+    check().arg("--follow").write_stdin(late).assert().code(2).stderr(contains("the first line"));
+}
+
+#[test]
+fn wrong_lines_are_named_or_skipped() {
+    let text = stale() + "{\"client\":0,\"op\":\"re";
+    check()
+        .write_stdin(text.clone())
+        .assert()
+        .code(2)
+        .stderr(contains("standard input:4: the line is cut off").and(contains("--lenient")));
+    check().arg("--lenient").write_stdin(text).assert().code(1).stdout(contains("1 line skipped"));
+    check().arg("nowhere.jsonl").assert().code(2).stderr(contains("no such file"));
+}
+
+#[test]
+fn folders_are_searched_and_the_worst_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    check().arg(folder.path()).assert().code(2).stderr(contains("no histories in this folder"));
+    file(folder.path(), "a.jsonl", &fresh());
+    std::fs::create_dir(folder.path().join("deeper")).unwrap();
+    file(&folder.path().join("deeper"), "b.ndjson", &fresh());
+    file(folder.path(), "notes.txt", "no history");
+    check().arg(folder.path()).assert().code(0);
+    file(&folder.path().join("deeper"), "c.jsonl", &stale());
+    check()
+        .arg(folder.path())
+        .assert()
+        .code(1)
+        .stdout(contains("a.jsonl: 3").and(contains("b.ndjson: 3")).and(contains("c.jsonl: 3")));
+    file(folder.path(), "d.jsonl", "nonsense\n");
+    check().arg(folder.path()).assert().code(2).stdout(contains("c.jsonl: 3"));
+}
+
+#[test]
+fn the_most_telling_violation_is_shown_and_all_on_demand() {
+    let longer = [
+        op(1, "write", "l", "\"a\"", 0, 10),
+        op(2, "read", "l", "\"a\"", 20, 30),
+        op(3, "write", "l", "\"b\"", 0, 11),
+        op(4, "read", "l", "\"b\"", 20, 30),
+        op(1, "read", "l", "\"a\"", 40_000_000, 41_000_000),
+        op(2, "read", "l", "\"b\"", 50_000_000, 51_000_000),
+    ]
+    .concat();
+    let text = longer + &stale();
+    let one = contains("product:1: client 3").and(contains("1 more key is violated"));
+    check().write_stdin(text.clone()).assert().code(1).stdout(one);
+    let all = contains("product:1: client 3").and(contains("l: client"));
+    check().arg("--all").write_stdin(text.clone()).assert().code(1).stdout(all);
+    let output = check().args(["--all", "--json"]).write_stdin(text).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["violated_keys"], 2);
+    assert_eq!(json["violations"][0]["operations"][2]["value"], "v1");
+    assert_eq!(json["metrics"]["linearizable"], "violated");
+}
+
+#[test]
+fn expectations_replace_the_verdict() {
+    let expect = |what: &str, text: String| {
+        let mut command = check();
+        command.args(["--expect", what]).write_stdin(text);
+        command.assert()
+    };
+    expect("linearizable = violated", stale()).code(0).stdout(contains("met"));
+    expect("linearizable = violated", fresh()).code(1).stdout(contains("not met"));
+    expect("linearizable = true", fresh()).code(0);
+    expect("operations >= 3", stale()).code(0);
+    expect("keys > 1", stale()).code(1);
+    expect("linearisable = holds", stale()).code(2).stderr(contains("there is no metric"));
+    expect("keys", stale()).code(2).stderr(contains("write a metric and what it must be"));
+}
+
+#[test]
+fn a_limit_that_is_reached_is_unknown() {
+    let mut text = String::new();
+    for client in 0..12 {
+        let (written, read) = (format!("\"{}\"", client % 4), format!("\"{}\"", client % 2));
+        text.push_str(&op(client, "write", "k", &written, 0, 100));
+        let start = 101 + 10 * u64::from(client);
+        text.push_str(&op(12 + client, "read", "k", &read, start, start + 4));
+    }
+    check()
+        .args(["--limit", "5"])
+        .write_stdin(text.clone())
+        .assert()
+        .code(3)
+        .stdout(contains("undecided after").and(contains("raise --limit")));
+    check().write_stdin(text).assert().code(1);
+}
+
+#[test]
+fn staleness_and_sessions_are_measured_on_demand() {
+    let measured = contains("smallest delta       3.3ms")
+        .and(contains("read-your-writes     not tested"))
+        .and(contains("durability           violated in 1 of 2"));
+    check().arg("--measure").write_stdin(stale()).assert().code(1).stdout(measured);
+    for (expectation, code) in [
+        ("stale_reads = 1", 0),
+        ("max_read_staleness <= 3.3ms", 0),
+        ("max_read_staleness < 3.3ms", 1),
+        ("delta <= 3ms", 1),
+        ("p_stale <= 50%", 1),
+        ("monotonic_reads = holds", 4),
+        ("lost_updates = 0", 4),
+    ] {
+        check().args(["--expect", expectation]).write_stdin(stale()).assert().code(code);
+    }
+}
+
+#[test]
+fn times_reach_to_both_ends_of_64_bits() {
+    for (write, read) in [
+        ("\"start\":-9223372036854775806,\"end\":-9223372036854775805", "9223372036854775807"),
+        ("\"start\":9000000000000000000,\"end\":9000000000000000001", "18446744073709551615"),
+    ] {
+        let text = format!(
+            "{{\"client\":0,\"op\":\"write\",\"key\":\"k\",\"value\":\"v\",{write},\
+             \"outcome\":\"ok\"}}\n\
+             {{\"client\":1,\"op\":\"read\",\"key\":\"k\",\"value\":VALUE,\"start\":{read},\
+             \"end\":{read},\"outcome\":\"ok\"}}\n"
+        );
+        check().write_stdin(text.replace("VALUE", "\"v\"")).assert().code(0);
+        let times = format!("\"end\": {read}");
+        let stale = text.replace("VALUE", "null");
+        check().arg("--json").write_stdin(stale).assert().code(1).stdout(contains(times));
+    }
+}
+
+#[test]
+fn what_is_compressed_with_gzip_is_refused_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl.gz");
+    std::fs::write(&path, [0x1f, 0x8b, 8, 0, 0, 0, 0, 0]).unwrap();
+    check().arg(path).assert().code(2).stderr(contains("zcat FILE | staleproof check -"));
+}
+
+/// The history was written by hand: its versions say that what was there at the start came
+/// after the write, its intervals that it was read long after that write had ended.
+#[test]
+fn versions_that_contradict_the_intervals_are_reported_as_a_bug() {
+    let version = |line: String, version: u32| {
+        line.replace("\"outcome\"", &format!("\"version\":{version},\"outcome\""))
+    };
+    let history = |read: u32| {
+        "{\"initial\":{\"k\":\"v0\"}}\n".to_owned()
+            + &version(op(0, "write", "k", "\"v1\"", 1, 2), 3)
+            + &version(op(1, "read", "k", "\"v0\"", 5, 6), read)
+    };
+    let bug = contains("BUG: k is violated by the intervals, though its versions explain");
+    check().arg("--measure").write_stdin(history(4)).assert().code(1).stdout(bug.clone());
+    let none = ["--measure", "--expect", "version_disagreements = 0"];
+    check().args(none).write_stdin(history(4)).assert().code(1);
+    // Versions that go backwards agree that the read is stale.
+    check().args(none).write_stdin(history(2)).assert().code(0).stdout(bug.not());
+}
+
+#[test]
+fn an_undecided_key_is_named_in_the_json() {
+    let text: String = (0..6)
+        .flat_map(|n| {
+            let value = format!("\"{}\"", n % 3);
+            let (start, end) = (100 + 10 * u64::from(n), 104 + 10 * u64::from(n));
+            [op(n, "write", "k", &value, 0, 100), op(9, "read", "k", &value, start + 1, end)]
+        })
+        .collect();
+    let json = |limit: &str| -> serde_json::Value {
+        let mut command = check();
+        let output = command.args(["--json", "--limit", limit]).write_stdin(text.clone()).output();
+        serde_json::from_slice(&output.unwrap().stdout).unwrap()
+    };
+    let undecided = json("1");
+    assert_eq!(undecided["metrics"]["linearizable"], "unknown");
+    assert_eq!(undecided["unknown_keys"], 1);
+    assert_eq!(undecided["unknown"][0]["key"], "k");
+    assert!(undecided["unknown"][0]["visited"].as_u64() > Some(1));
+    assert_eq!(json("1000000")["unknown_keys"], 0);
+}

@@ -1,0 +1,90 @@
+//! Database servers given by URL: password, isolation levels, and what may be touched there.
+//! Each test has a server with a password on a port of its own. Skipped where a server is not
+//! installed, unless `STALEPROOF_REQUIRE_SERVERS` is set.
+#![cfg(all(feature = "postgres", feature = "mariadb", feature = "sqlite", feature = "cli", unix))]
+
+#[path = "common/given.rs"]
+mod given;
+
+use std::process::Command;
+
+use given::{IN_URL, PASSWORD, start};
+
+/// What the tool printed, and its exit code.
+fn run(database: &str, isolation: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("s.toml");
+    let text = format!(
+        "claim = '-'\npattern = 'cache-aside'\nruns = 3\nbroken-if = {{ stale_entries = '> 0' }}\n\
+         [database]\nisolation = '{isolation}'\n"
+    );
+    std::fs::write(&scenario, text).unwrap();
+    let tool = Command::new(env!("CARGO_BIN_EXE_staleproof"))
+        .arg("run")
+        .arg(&scenario)
+        .args(["--database", database])
+        .output()
+        .unwrap();
+    let said =
+        String::from_utf8_lossy(&tool.stdout).into_owned() + &String::from_utf8_lossy(&tool.stderr);
+    assert!(!said.contains(PASSWORD) && !said.contains(IN_URL), "{said}");
+    (tool.status.code(), said)
+}
+
+fn each(kind: &'static str) {
+    let Some(given) = start(kind) else { return };
+    let (code, said) = run(&given.url("wrong", ""), "read-committed");
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("are user and password in the URL right?"), "{said}");
+
+    // What stands there already is nobody's business.
+    let foreign = match kind {
+        "postgres" => "public.product",
+        _ => "mysql.product",
+    };
+    given.ask(&format!("CREATE TABLE {foreign} (id int); INSERT INTO {foreign} VALUES (42)"));
+    for level in ["read-committed", "repeatable-read", "serializable"] {
+        let (code, said) = run(&given.url(IN_URL, ""), level);
+        assert!(matches!(code, Some(0 | 1)), "{level}: {said}");
+        assert!(said.contains(&format!("({})", level.replace('-', " "))), "{level}: {said}");
+    }
+    assert_eq!(given.ask(&format!("SELECT id FROM {foreign}")), ["42"]);
+    assert_eq!(given.namespaces(), [""; 0], "a namespace is left");
+
+    // A namespace that is not ours, and one that an earlier run of ours has left full.
+    let theirs = "staleproof_theirs";
+    let create = if kind == "postgres" { "SCHEMA" } else { "DATABASE" };
+    given.ask(&format!("CREATE {create} {theirs}; CREATE TABLE {theirs}.t (id int)"));
+    for options in ["?namespace=staleproof_theirs", "?namespace=staleproof_theirs&reset=yes"] {
+        let (code, said) = run(&given.url(IN_URL, options), "read-committed");
+        assert_eq!(code, Some(5), "{said}");
+        assert!(said.contains(theirs), "{said}");
+    }
+    assert_eq!(given.namespaces(), [theirs]);
+    let mark = match kind {
+        "postgres" => format!(
+            "CREATE SCHEMA staleproof_ours; COMMENT ON SCHEMA staleproof_ours IS '{}'",
+            "made by staleproof; dropped after the run"
+        ),
+        _ => "CREATE DATABASE staleproof_ours; CREATE TABLE staleproof_ours.staleproof_made_this \
+              (id int)"
+            .to_owned(),
+    };
+    given.ask(&(mark + "; CREATE TABLE staleproof_ours.left_over (id int)"));
+    let (code, said) = run(&given.url(IN_URL, "?namespace=staleproof_ours"), "read-committed");
+    assert!(code == Some(5) && said.contains("reset=yes"), "{said}");
+    let reset = given.url(IN_URL, "?namespace=staleproof_ours&reset=yes");
+    let (code, said) = run(&reset, "read-committed");
+    assert!(matches!(code, Some(0 | 1)), "{said}");
+    assert_eq!(given.namespaces(), [theirs]);
+}
+
+#[test]
+fn a_given_postgres_is_asked_politely() {
+    each("postgres");
+}
+
+#[test]
+fn a_given_mariadb_is_asked_politely() {
+    each("mariadb");
+}
