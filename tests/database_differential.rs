@@ -39,13 +39,11 @@ fn shrink(sqlite: &mut Sqlite, mut moves: Vec<Move>) -> Vec<Move> {
     moves
 }
 
-#[test]
-fn the_model_behaves_like_the_real_sqlite() {
-    let long = std::env::var_os("STALEPROOF_LONG").is_some();
-    let sequences: u64 = if long { 1_000_000 } else { 100_000 };
+/// Plays each sequence on both, and counts what happened.
+fn compare(sequences: impl Iterator<Item = u64>) -> BTreeMap<String, u64> {
     let mut sqlite = Sqlite::temporary().unwrap();
     let mut outcomes = BTreeMap::new();
-    for sequence in 0..sequences {
+    for sequence in sequences {
         let seed = Seed(sequence);
         let moves: Vec<Move> = (0..STATEMENTS).map(|n| random_move(seed, n)).collect();
         let model = play(&mut Model::new(), &moves, &mut outcomes);
@@ -55,6 +53,25 @@ fn the_model_behaves_like_the_real_sqlite() {
             let (model, real) = differ(&mut sqlite, &smallest).unwrap();
             panic!("sequence {sequence}: {smallest:#?}\nmodel {model:#?}\nSQLite {real:#?}");
         }
+    }
+    outcomes
+}
+
+#[test]
+fn the_model_behaves_like_the_real_sqlite() {
+    let long = std::env::var_os("STALEPROOF_LONG").is_some();
+    let sequences: u64 = if long { 1_000_000 } else { 100_000 };
+    let lanes = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let shares: Vec<_> = std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..lanes)
+            .map(|lane| (lane..sequences).step_by(lanes as usize))
+            .map(|share| scope.spawn(move || compare(share)))
+            .collect();
+        lanes.into_iter().map(|lane| lane.join().expect("it says why above")).collect()
+    });
+    let mut outcomes = BTreeMap::new();
+    for (outcome, count) in shares.into_iter().flatten() {
+        *outcomes.entry(outcome).or_insert(0) += count;
     }
     println!("{sequences} sequences; command and outcome, how often:");
     for (outcome, count) in &outcomes {

@@ -19,7 +19,8 @@ fi
 export STALEPROOF_REQUIRE_SERVERS=1
 # Seconds of random faults; 600 is the long mode.
 export STALEPROOF_SOAK="${STALEPROOF_SOAK:-60}"
-cargo test --all-targets
+# Benchmarks are compiled by the lints, and measured by benches/report.sh.
+cargo test --lib --bins --tests
 cargo test --doc --features proptest
 cargo test --features proptest --test suite
 (cd tests/downstream && CARGO_TARGET_DIR=../../target cargo test \
