@@ -82,7 +82,10 @@
 //! ```
 //!
 //! With that table every finding of every run (a bad entry or read, a lost or misreported
-//! write) must be of a listed hazard and within its bound; anything else differs.
+//! write) must be of a listed hazard and within its bound; anything else differs. `explore` and
+//! `hunt` leave out what is accepted, and so show what else there is. Steps have no lengths
+//! there: what is over with the operations is within every bound, and an entry lasts for its
+//! TTL and the clock's tick.
 //!
 //! # Exploration and its bound
 //!

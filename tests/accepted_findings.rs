@@ -81,3 +81,22 @@ fn without_steps_nothing_is_known() {
     let run = Command::cargo_bin("staleproof").unwrap().arg("run").arg(&file).assert();
     run.code(4).stdout(contains("accepted findings need `record = \"steps\"`"));
 }
+
+#[test]
+fn explore_and_hunt_look_for_what_is_not_accepted() {
+    let folder = Folder::new();
+    let search = |arguments: &[&str], stale_set: &str| {
+        let file = folder.0.path().join("d.toml");
+        let accept = "commit-to-delete-window = '<= 5ms'\nfresh-then-stale-inversion = 'any'\n";
+        std::fs::write(&file, format!("{SCENARIO}[accept]\n{accept}{stale_set}\n")).unwrap();
+        let mut command = Command::cargo_bin("staleproof").unwrap();
+        command.args(arguments).arg(file).current_dir(folder.0.path()).assert()
+    };
+    let explore: &[&str] = &["explore"];
+    let hunt: &[&str] = &["hunt", "--seeds", "100"];
+    for command in [explore, hunt] {
+        search(command, "").code(1).stdout(contains("stale-set"));
+        search(command, "stale-set = '<= 300s'").code(1).stdout(contains("stale-set"));
+        search(command, "stale-set = '<= 301s'").code(0);
+    }
+}

@@ -8,7 +8,7 @@ use crate::check::incidents::{self, Incident};
 use crate::check::{States, incidents::Kind as Went};
 use crate::entity::Entity;
 use crate::history::record::{History, KeyId, Reported};
-use crate::scenario::Property;
+use crate::scenario::{Bound, Property};
 use crate::schedule::RunError;
 use crate::step::{Key, NodeId, Remaining};
 
@@ -19,6 +19,11 @@ pub(crate) struct Question<'a> {
     pub node_of: &'a dyn Fn(&Key) -> NodeId,
     /// Whether findings are to name their hazards.
     pub name_hazards: bool,
+    /// Hazards that the scenario accepts: they are no findings, within their bounds.
+    pub accepted: Vec<(&'a str, Bound)>,
+    /// For how long an entry can stay wrong, up to the tick after its TTL; `None` when entries
+    /// never expire.
+    pub ttl_nanos: Option<u64>,
 }
 
 impl<'a> Question<'a> {
@@ -27,16 +32,34 @@ impl<'a> Question<'a> {
         subject: &'a super::subject::Subject,
         node_of: &'a dyn Fn(&Key) -> NodeId,
     ) -> Question<'a> {
+        let scenario = &subject.scenario;
+        let bound = |text| Bound::parse(text).expect("checked when the scenario was loaded");
+        let accepted = scenario.accept.iter().map(|(hazard, text)| (hazard.as_str(), bound(text)));
+        let ttl = scenario.cache.ttl_seconds.unwrap_or(subject.entity.ttl().0);
         Question {
             properties: &subject.properties,
             entity: &*subject.entity,
             node_of,
             name_hazards: subject.name_hazards,
+            accepted: accepted.collect(),
+            ttl_nanos: (ttl > 0).then(|| (ttl as u64 + 1) * 1_000_000_000),
         }
     }
 
     fn asks(&self, property: Property) -> bool {
         self.properties.contains(&property)
+    }
+
+    /// Whether a finding is known and accepted. The steps of a schedule have no lengths, so what
+    /// is over with the operations is within every bound, and an entry lasts for its TTL.
+    fn accepts(&self, finding: &Finding) -> bool {
+        let nanos = match finding.lasts {
+            Lasts::Transient => Some(0),
+            Lasts::Bounded => self.ttl_nanos,
+            Lasts::Permanent | Lasts::Lost => None,
+        };
+        let is_it = |hazard: &str| finding.hazard.as_deref() == Some(hazard);
+        self.accepted.iter().any(|(hazard, bound)| is_it(hazard) && bound.allows(nanos))
     }
 }
 
@@ -80,6 +103,7 @@ pub(crate) fn judge(
         load::judge(history, question.name_hazards, &mut found);
     }
     register::judge(history, &states, question.properties, &mut found);
+    found.retain(|finding| !question.accepts(finding));
     found.sort();
     found.dedup();
     Ok(found)

@@ -12,6 +12,8 @@
 //! Behind the interval: `group=g version=3 hit miss effect=none`.
 #![allow(dead_code, reason = "each test uses its own part")]
 
+pub mod random;
+
 use staleproof::check::linear::{self, LIMIT, Verdict, verify};
 use staleproof::check::values::Values;
 use staleproof::history::log::{Extra, Kind, Log, Op};

@@ -1,0 +1,108 @@
+//! How much the judge has to search, and how small its proofs are.
+//!
+//! Nothing here is about right or wrong: a rule that prunes the search, tells equal values apart
+//! by time or shrinks a proof can be lost without a wrong verdict. So what they save is pinned,
+//! over histories with values that are written several times. A number that gets better may be
+//! changed; one that gets worse says that a rule no longer works.
+
+mod notation;
+
+use notation::random::{Family, PLAIN, simulate};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use staleproof::check::linear::{self, Verdict};
+use staleproof::history::log::Op;
+use staleproof::time::Time;
+
+/// Configurations that may be visited.
+const LIMITS: [u64; 5] = [0, 30, 300, 3_000, 300_000];
+
+/// Of so many histories of a family each.
+const EACH: usize = 1_000;
+
+/// By limit, how many are found to hold and to be violated; and over the proofs at the largest
+/// limit the sum of their operations and of their spans.
+#[derive(Debug, PartialEq, Eq)]
+struct Effort {
+    holds: [u32; 5],
+    violated: [u32; 5],
+    operations: usize,
+    spans: u64,
+}
+
+fn measure(seed: u64, family: &Family) -> Effort {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut effort = Effort { holds: [0; 5], violated: [0; 5], operations: 0, spans: 0 };
+    for _ in 0..EACH {
+        let (ops, initial) = simulate(family, &mut rng);
+        for (number, limit) in LIMITS.into_iter().enumerate() {
+            match linear::judge_within(&ops, initial, limit) {
+                Verdict::Holds => effort.holds[number] += 1,
+                Verdict::Violated(violation) => {
+                    effort.violated[number] += 1;
+                    if number + 1 == LIMITS.len() {
+                        effort.operations += violation.ops.len();
+                        effort.spans += span(&ops, &violation.ops);
+                    }
+                }
+                Verdict::Unknown(limit) => assert!(limit.visited >= LIMITS[number]),
+            }
+        }
+    }
+    effort
+}
+
+fn span(ops: &[Op], core: &[usize]) -> u64 {
+    let of_core = || core.iter().map(|place| &ops[*place]);
+    let ends = of_core().map(|op| if op.end == Time::NEVER { op.start.0 } else { op.end.0 });
+    ends.max().unwrap_or(0) - of_core().map(|op| op.start.0).min().unwrap_or(0)
+}
+
+const CROWD: Family = Family { name: "crowd", ops: 40, values: 3, percent_unknown: 5, ..PLAIN };
+
+#[test]
+fn values_that_come_back_later_hardly_need_a_search() {
+    let family = Family { times: 200, length: 6, values: 6, ..CROWD };
+    let pinned = Effort {
+        holds: [728, 730, 744, 744, 744],
+        violated: [251, 256, 256, 256, 256],
+        operations: 455,
+        spans: 8108,
+    };
+    assert_eq!(measure(1, &family), pinned);
+}
+
+#[test]
+fn a_crowd_is_searched_within_limits() {
+    let pinned = Effort {
+        holds: [606, 639, 775, 842, 843],
+        violated: [139, 144, 154, 157, 157],
+        operations: 333,
+        spans: 1415,
+    };
+    assert_eq!(measure(2, &CROWD), pinned);
+}
+
+#[test]
+fn absence_and_unknown_outcomes_are_searched_within_limits() {
+    let family = Family { percent_absent: 20, percent_unknown: 30, times: 60, ..CROWD };
+    let pinned = Effort {
+        holds: [718, 730, 807, 817, 817],
+        violated: [166, 171, 182, 183, 183],
+        operations: 383,
+        spans: 2748,
+    };
+    assert_eq!(measure(3, &family), pinned);
+}
+
+#[test]
+fn a_few_values_that_nobody_reads_cost_little() {
+    let family = Family { percent_reads: 25, values: 12, times: 30, ..CROWD };
+    let pinned = Effort {
+        holds: [790, 794, 822, 830, 830],
+        violated: [169, 169, 170, 170, 170],
+        operations: 284,
+        spans: 1529,
+    };
+    assert_eq!(measure(4, &family), pinned);
+}
