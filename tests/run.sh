@@ -20,9 +20,8 @@ export STALEPROOF_REQUIRE_SERVERS=1
 # Seconds of random faults; 600 is the long mode.
 export STALEPROOF_SOAK="${STALEPROOF_SOAK:-60}"
 # Benchmarks are compiled by the lints, and measured by benches/report.sh.
-cargo test --lib --bins --tests
+cargo test --lib --bins --tests --features proptest
 cargo test --doc --features proptest
-cargo test --features proptest --test suite
 (cd tests/downstream && CARGO_TARGET_DIR=../../target cargo test \
     && CARGO_TARGET_DIR=../../target cargo run --quiet -- run scenarios)
 (cd tests/clients && CARGO_TARGET_DIR=../../target cargo test)
