@@ -47,7 +47,7 @@ fi
 # An alarm that cannot ring proves nothing: this scenario is wrong, and has to fail.
 for command in run explore hunt; do
     status=0
-    cargo run --quiet -- "$command" tests/canary.toml > /dev/null || status=$?
+    cargo run --release --quiet -- "$command" tests/canary.toml > /dev/null || status=$?
     if [ "$status" != 1 ]; then
         echo "the canary lives: \`staleproof $command tests/canary.toml\` ended with $status, not 1"
         exit 1
