@@ -10,7 +10,7 @@ use crate::entity::Entity;
 use crate::history::record::{History, KeyId, Reported};
 use crate::scenario::{Bound, Property};
 use crate::schedule::RunError;
-use crate::step::{Key, NodeId, Remaining};
+use crate::step::{Key, NodeId, Remaining, Ttl};
 
 /// What is asked, and what is needed to answer.
 pub(crate) struct Question<'a> {
@@ -35,7 +35,7 @@ impl<'a> Question<'a> {
         let scenario = &subject.scenario;
         let bound = |text| Bound::parse(text).expect("checked when the scenario was loaded");
         let accepted = scenario.accept.iter().map(|(hazard, text)| (hazard.as_str(), bound(text)));
-        let ttl = scenario.cache.ttl_seconds.unwrap_or(subject.entity.ttl().0);
+        let Ttl(ttl) = scenario.cache.ttl(subject.entity.ttl());
         Question {
             properties: &subject.properties,
             entity: &*subject.entity,

@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::run::{CacheChoice, CacheClient, DatabaseChoice, Place, Servers, check_number};
 use crate::scenario::Scenario;
 use crate::schedule::Memory;
-use crate::step::{CacheCommand, ConnectionId, Footprint, RowId, Table, Ttl};
+use crate::step::{CacheCommand, ConnectionId, Footprint, RowId, Table};
 use crate::time::Time;
 
 use super::audit::{Entries, Subject, audit};
@@ -327,7 +327,7 @@ impl Stage {
                 true => self.addresses.clone(),
                 false => proxies.iter().map(|(proxy, _)| proxy.address()).collect(),
             },
-            ttl: scenario.cache.ttl_seconds.map_or(self.entity.ttl(), Ttl),
+            ttl: scenario.cache.ttl(self.entity.ttl()),
             cache_timeout: scenario.cache.timeout,
             database_timeout: scenario.database.timeout,
             retries: (scenario.cache.retries, scenario.database.retries),

@@ -207,7 +207,7 @@ fn not_tested(
 /// Why nothing that was measured counts: a real server's clock does not follow virtual time, so
 /// entries that should have expired during the run were still there.
 fn clock_lag(scenario: &Scenario, default_ttl: Ttl, tally: &Tally) -> Option<String> {
-    let ttl = scenario.cache.ttl_seconds.unwrap_or(default_ttl.0);
+    let Ttl(ttl) = scenario.cache.ttl(default_ttl);
     let seconds = tally.duration.nanos() / 1_000_000_000;
     let outlived = ttl > 0 && seconds + 1 >= ttl as u64;
     (outlived && !tally.clock.follows()).then(|| {

@@ -29,7 +29,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::step::Isolation;
+use crate::step::{Isolation, Ttl};
 use crate::time;
 
 /// One scenario.
@@ -353,6 +353,11 @@ impl CacheSettings {
     /// Whether nodes hold only so much.
     pub fn limited(&self) -> bool {
         self.items_max.is_some() || self.bytes_max.is_some()
+    }
+
+    /// For how long rows are cached, where the entity's is the default.
+    pub fn ttl(&self, default: Ttl) -> Ttl {
+        self.ttl_seconds.map_or(default, Ttl)
     }
 }
 

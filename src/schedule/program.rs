@@ -14,7 +14,7 @@ use crate::pattern::{App, Entry, Opened};
 use crate::plan::Plan;
 use crate::scenario::{OnTimeout, Scenario};
 use crate::seed::Seed;
-use crate::step::{RowId, Table, Ttl};
+use crate::step::{RowId, Table};
 
 /// All that a run of a small program is made of, but for its servers.
 pub struct Program<'a> {
@@ -90,7 +90,7 @@ impl<'a> Program<'a> {
         let keys = self.plan.rows().iter().map(|(_, row)| self.entity.key(Table(0), row.id));
         let app = App {
             entity: Arc::clone(&self.entity),
-            ttl: scenario.cache.ttl_seconds.map_or(self.entity.ttl(), Ttl),
+            ttl: scenario.cache.ttl(self.entity.ttl()),
             cache_retries: scenario.cache.retries,
             database_retries: scenario.database.retries,
             keys: keys.collect(),

@@ -22,7 +22,7 @@ use crate::pattern::{App, Entry, Opened};
 use crate::plan::Plan;
 use crate::scenario::{CacheSettings, DatabaseSettings, Record, Scenario};
 use crate::seed::{Purpose, Seed};
-use crate::step::{ConnectionId, Table, Ttl};
+use crate::step::{ConnectionId, Table};
 use crate::time::Time;
 
 /// What a run needs.
@@ -90,7 +90,7 @@ struct Seeded<'a> {
 /// Runs a plan to its end: load, then healing. The audit is the caller's.
 pub fn simulate(setup: Setup<'_>) -> Result<History, RunError> {
     let scenario = setup.scenario;
-    let ttl = scenario.cache.ttl_seconds.map_or(setup.entity.ttl(), Ttl);
+    let ttl = scenario.cache.ttl(setup.entity.ttl());
     let keep = match scenario.record {
         Record::Steps => Keep::Steps,
         Record::Operations => Keep::Operations,
