@@ -6,7 +6,8 @@
 #[path = "common/given.rs"]
 mod given;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use given::{IN_URL, PASSWORD, start};
 
@@ -87,4 +88,44 @@ fn a_given_postgres_is_asked_politely() {
 #[test]
 fn a_given_mariadb_is_asked_politely() {
     each("mariadb");
+}
+
+/// A server that stands still is given up: neither its answers, nor new connections to it, nor
+/// what is asked of it at the end are waited for.
+fn stopped(kind: &'static str) {
+    let Some(given) = start(kind) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("s.toml");
+    let text = "claim = '-'\npattern = 'cache-aside'\nruns = 1000\n\
+                broken-if = { stale_entries = '> 0' }\n";
+    std::fs::write(&scenario, text).unwrap();
+    let tool = || {
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_staleproof"));
+        tool.arg("run").arg(&scenario).args(["--database", &given.url(IN_URL, "")]);
+        tool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let running = tool();
+    while given.namespaces().is_empty() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let begun = Instant::now();
+    given.stop();
+    let late = tool();
+    for tool in [running, late] {
+        let output = tool.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{said}");
+        assert!(said.contains("did not answer within 30 s; is it stopped"), "{said}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(90), "it took {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_given_postgres_that_stands_still_is_given_up() {
+    stopped("postgres");
+}
+
+#[test]
+fn a_given_mariadb_that_stands_still_is_given_up() {
+    stopped("mariadb");
 }

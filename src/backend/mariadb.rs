@@ -21,14 +21,14 @@ use std::time::{Duration, Instant};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Opts, OptsBuilder, Params};
 
-use session::{MariaDbSession, integer, is_lost, row_of, value};
+use session::{MariaDbSession, integer, is_late, is_lost, row_of, value};
 use statements::Statements;
 
 use super::feed::Feed;
 use super::server::{Recipe, Running};
 use super::sessions::{Means, Server, SessionId, Sessions};
 use super::url::{ServerPlace, ServerUrl};
-use super::{BackendError, Database};
+use super::{BackendError, Database, deadline};
 use crate::step::{Isolation, Row, RowId, Table, TableSpec};
 
 /// Opens a MariaDB as a database whose transactions have this isolation by default.
@@ -52,6 +52,7 @@ pub fn open(place: &ServerPlace, isolation: Isolation) -> Result<Box<dyn Databas
     let mut mariadb = MariaDb {
         place: name(place),
         control: control.map_err(failed)?,
+        silent: false,
         options,
         isolation,
         version: String::new(),
@@ -123,8 +124,8 @@ fn given(url: &ServerUrl) -> OptsBuilder {
 /// For what is asked on no pattern's behalf: neither somebody's lock nor a server that stands
 /// still must keep it waiting for ever.
 fn bounded(options: &Opts) -> Opts {
-    let limits = "SET SESSION lock_wait_timeout = 20, innodb_lock_wait_timeout = 20";
-    let limit = Some(Duration::from_secs(60));
+    let limits = "SET SESSION lock_wait_timeout = 15, innodb_lock_wait_timeout = 15";
+    let limit = Some(deadline::PATIENCE);
     let bounded = OptsBuilder::from_opts(options.clone()).init(vec![limits]);
     bounded.read_timeout(limit).write_timeout(limit).into()
 }
@@ -132,6 +133,7 @@ fn bounded(options: &Opts) -> Opts {
 /// What a failed connection means, and what to do.
 fn refused(error: &mysql::Error) -> String {
     let hint = match error {
+        error if is_late(error) => return deadline::silent(),
         mysql::Error::MySqlError(error) if error.code == 1045 => {
             "are user and password in the URL right?"
         }
@@ -145,6 +147,7 @@ fn refused(error: &mysql::Error) -> String {
 fn text(error: &mysql::Error) -> String {
     match error {
         mysql::Error::MySqlError(error) => error.message.clone(),
+        late if is_late(late) => deadline::silent(),
         other => other.to_string(),
     }
 }
@@ -153,6 +156,8 @@ struct MariaDb {
     place: String,
     options: Opts,
     control: Conn,
+    /// Whether it has once not answered in time.
+    silent: bool,
     isolation: Isolation,
     version: String,
     namespace: String,
@@ -183,19 +188,27 @@ impl MariaDb {
         Ok(())
     }
 
-    /// Asks the server; once more on a new connection where the old one is gone.
+    /// Asks the server; once more on a new connection where the old one is gone, and never again
+    /// once it has not answered in time.
     fn with_control<T>(
         &mut self,
         ask: impl Fn(&mut Conn) -> mysql::Result<T>,
     ) -> Result<T, String> {
-        match ask(&mut self.control) {
-            Err(error) if is_lost(&error) => {
+        if self.silent {
+            return Err(deadline::silent());
+        }
+        let answer = match ask(&mut self.control) {
+            Err(error) if is_lost(&error) && !is_late(&error) => {
                 let connected = Conn::new(bounded(&self.options));
                 self.control = connected.map_err(|error| refused(&error))?;
-                ask(&mut self.control).map_err(|error| text(&error))
+                ask(&mut self.control)
             }
-            result => result.map_err(|error| text(&error)),
-        }
+            answer => answer,
+        };
+        answer.map_err(|error| {
+            self.silent = is_late(&error);
+            text(&error)
+        })
     }
 
     fn create_namespace(&mut self) -> Result<(), String> {
@@ -248,7 +261,8 @@ impl Drop for MariaDb {
     fn drop(&mut self) {
         if self.created {
             // A server that is gone has nothing to drop.
-            let _ = self.control.query_drop(format!("DROP DATABASE IF EXISTS {}", self.namespace));
+            let drop = format!("DROP DATABASE IF EXISTS {}", self.namespace);
+            let _ = self.with_control(|control| control.query_drop(&drop));
         }
     }
 }
@@ -265,26 +279,29 @@ impl Server for MariaDb {
     }
 
     fn create(&mut self, tables: &[TableSpec], rows: &[(Table, Row)]) -> Result<(), String> {
-        let failed = |error: mysql::Error| text(&error);
         let statements: Vec<Statements> =
             tables.iter().map(|table| Statements::new(&self.namespace, table)).collect();
         if !self.created {
             self.create_namespace()?;
             for (table, statements) in tables.iter().zip(&statements) {
-                self.control.query_drop(statements.schema(table)).map_err(failed)?;
+                let schema = statements.schema(table);
+                self.with_control(|control| control.query_drop(&schema))?;
             }
         }
         for statements in &statements {
             // Unlike a DELETE this leaves no records that are only marked as deleted.
             let truncate = format!("TRUNCATE TABLE {}", statements.name);
-            self.control.query_drop(truncate).map_err(failed)?;
+            self.with_control(|control| control.query_drop(&truncate))?;
         }
         self.tables = Arc::new(statements);
+        let tables = Arc::clone(&self.tables);
         for (table, row) in rows {
-            let insert = &self.tables[usize::from(table.0)].insert;
             let mut values = vec![integer(row.id.0), integer(row.writer.0)];
             values.extend(row.columns.iter().map(value));
-            self.control.exec_drop(insert, Params::Positional(values)).map_err(failed)?;
+            let insert = &tables[usize::from(table.0)].insert;
+            self.with_control(|control| {
+                control.exec_drop(insert, Params::Positional(values.clone()))
+            })?;
         }
         Ok(())
     }
@@ -294,6 +311,7 @@ impl Server for MariaDb {
             place: self.place.clone(),
             options: self.options.clone(),
             control: Conn::new(bounded(&self.options)).map_err(|error| refused(&error))?,
+            silent: false,
             isolation: self.isolation,
             version: self.version.clone(),
             namespace: self.namespace.clone(),
@@ -306,7 +324,9 @@ impl Server for MariaDb {
     }
 
     fn open(&mut self) -> Result<(SessionId, MariaDbSession), String> {
-        let mut client = Conn::new(self.options.clone()).map_err(|error| refused(&error))?;
+        let options = self.options.clone();
+        let connected = deadline::within(move || Conn::new(options))?;
+        let mut client = connected.map_err(|error| refused(&error))?;
         let id = SessionId::from(client.connection_id());
         let level = level(self.isolation);
         let set = format!("SET SESSION TRANSACTION ISOLATION LEVEL {level}");
@@ -402,6 +422,7 @@ impl Server for MariaDb {
         };
         let (before, after) = running.restart()?;
         self.control = running.await_connection(|| Conn::new(bounded(&self.options)))?;
+        self.silent = false;
         Ok(format!("process {before} became {after}"))
     }
 }

@@ -5,6 +5,8 @@
 //! as not tested. The cache trait is [`Cache`], the database trait is [`Database`].
 
 pub mod database_model;
+#[cfg(any(feature = "postgres", feature = "mariadb"))]
+mod deadline;
 pub mod feed;
 pub mod harm;
 #[cfg(feature = "mariadb")]

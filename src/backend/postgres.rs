@@ -7,6 +7,7 @@
 //! victim of a deadlock. The view is consistent, since the server holds all partitions of its
 //! lock table while it makes it.
 
+mod control;
 mod session;
 mod slot;
 mod standby;
@@ -20,7 +21,8 @@ use postgres::error::SqlState;
 use postgres::types::ToSql;
 use postgres::{Client, Config, NoTls};
 
-use session::{PostgresSession, is_lost, row_of};
+use control::{Control, bounded, connect};
+use session::{PostgresSession, row_of};
 use statements::Statements;
 
 use super::feed::Feed;
@@ -47,10 +49,9 @@ pub fn open(place: &ServerPlace, isolation: Isolation) -> Result<Box<dyn Databas
         }
         ServerPlace::Url(url) => (given(url), None, url.namespace.clone()),
     };
-    let connect = || bounded(&config).connect(NoTls);
     let control = match &running {
-        Some(running) => running.await_connection(connect),
-        None => connect().map_err(|error| refused(&error)),
+        Some(running) => own_control(running, &config),
+        None => Control::open(&config),
     };
     let control = control.map_err(failed)?;
     let reset = matches!(place, ServerPlace::Url(url) if url.reset);
@@ -124,11 +125,10 @@ fn given(url: &ServerUrl) -> Config {
     config
 }
 
-/// For what is asked on no pattern's behalf: somebody's lock must not keep it waiting for ever.
-fn bounded(config: &Config) -> Config {
-    let mut config = config.clone();
-    config.options("-c lock_timeout=20s -c statement_timeout=60s");
-    config
+/// The connection to a server of ours, which may be starting still.
+fn own_control(running: &Running, config: &Config) -> Result<Control, String> {
+    let client = running.await_connection(|| bounded(config).connect(NoTls))?;
+    Ok(Control::new(config, client))
 }
 
 /// What a failed connection means, and what to do.
@@ -157,7 +157,7 @@ fn text(error: &postgres::Error) -> String {
 struct Postgres {
     place: String,
     config: Config,
-    control: Client,
+    control: Control,
     isolation: Isolation,
     version: String,
     schema: String,
@@ -174,10 +174,9 @@ struct Postgres {
 impl Postgres {
     /// Looks at version and rights.
     fn prepared(mut self) -> Result<Postgres, String> {
-        let failed = |error: postgres::Error| text(&error);
         let ask = "SELECT current_setting('server_version_num')::int, \
                    split_part(current_setting('server_version'), ' ', 1)";
-        let row = self.control.query_one(ask, &[]).map_err(failed)?;
+        let row = self.control.ask(|control| control.query_one(ask, &[]))?;
         let number: i32 = row.get(0);
         self.version = row.get(1);
         if number < VERSION_MIN as i32 {
@@ -185,42 +184,31 @@ impl Postgres {
             return Err(format!("PostgreSQL {version} is too old; 14 is the first that will do"));
         }
         let milliseconds = "SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout'";
-        let row = self.control.query_one(milliseconds, &[]).map_err(failed)?;
+        let row = self.control.ask(|control| control.query_one(milliseconds, &[]))?;
         self.deadlock_ms = row.get::<_, i32>(0) as u32;
         Ok(self)
     }
 
-    /// Asks the server; once more on a new connection where the old one is gone.
-    fn with_control<T>(
-        &mut self,
-        ask: impl Fn(&mut Client) -> Result<T, postgres::Error>,
-    ) -> Result<T, String> {
-        match ask(&mut self.control) {
-            Err(error) if is_lost(&error) => {
-                let connected = bounded(&self.config).connect(NoTls);
-                self.control = connected.map_err(|error| refused(&error))?;
-                ask(&mut self.control).map_err(|error| text(&error))
-            }
-            result => result.map_err(|error| text(&error)),
-        }
-    }
-
     fn create_schema(&mut self) -> Result<(), String> {
-        let failed = |error: postgres::Error| text(&error);
-        let schema = &self.schema;
+        let schema = self.schema.clone();
         let mark = "SELECT obj_description(oid, 'pg_namespace') = $2, EXISTS (SELECT FROM \
                     pg_class WHERE relnamespace = pg_namespace.oid) FROM pg_namespace WHERE \
                     nspname = $1";
-        let found = self.control.query_opt(mark, &[schema, &MARK]).map_err(failed)?;
+        let found = self.control.ask(move |control| control.query_opt(mark, &[&schema, &MARK]))?;
+        let schema = &self.schema;
         if let Some(row) = found {
             let (ours, full) = (row.get::<_, Option<bool>>(0) == Some(true), row.get(1));
             super::url::may_empty(schema, ours, full, self.reset)?;
-            self.control.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).map_err(failed)?;
+            self.execute(format!("DROP SCHEMA {schema} CASCADE"))?;
         }
-        let create = format!("CREATE SCHEMA {schema}; COMMENT ON SCHEMA {schema} IS '{MARK}'");
-        self.control.batch_execute(&create).map_err(failed)?;
+        let schema = &self.schema;
+        self.execute(format!("CREATE SCHEMA {schema}; COMMENT ON SCHEMA {schema} IS '{MARK}'"))?;
         self.created = true;
         Ok(())
+    }
+
+    fn execute(&mut self, statements: String) -> Result<(), String> {
+        self.control.ask(move |control| control.batch_execute(&statements))
     }
 }
 
@@ -232,7 +220,7 @@ impl Drop for Postgres {
         if self.created {
             let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", self.schema);
             // A server that is gone has nothing to drop.
-            let _ = self.control.batch_execute(&drop);
+            let _ = self.execute(drop);
         }
     }
 }
@@ -250,36 +238,24 @@ impl Server for Postgres {
     }
 
     fn create(&mut self, tables: &[TableSpec], rows: &[(Table, Row)]) -> Result<(), String> {
-        let failed = |error: postgres::Error| text(&error);
         let statements: Vec<Statements> =
             tables.iter().map(|table| Statements::new(&self.schema, table)).collect();
         if !self.created {
             self.create_schema()?;
             for (table, statements) in tables.iter().zip(&statements) {
-                self.control.batch_execute(&statements.schema(table)).map_err(failed)?;
+                self.execute(statements.schema(table))?;
             }
         }
         self.tables = Arc::new(statements);
-        let mut transaction = self.control.transaction().map_err(failed)?;
-        for statements in self.tables.iter() {
-            let delete = format!("DELETE FROM {}", statements.name);
-            transaction.batch_execute(&delete).map_err(failed)?;
-        }
-        for (table, row) in rows {
-            let insert = &self.tables[usize::from(table.0)].insert;
-            let (id, writer) = (row.id.0 as i64, row.writer.0 as i64);
-            let mut values: Vec<&(dyn ToSql + Sync)> = vec![&id, &writer];
-            values.extend(row.columns.iter().map(|column| column as &(dyn ToSql + Sync)));
-            transaction.execute(insert, &values).map_err(failed)?;
-        }
-        transaction.commit().map_err(failed)
+        let (tables, rows) = (Arc::clone(&self.tables), rows.to_vec());
+        self.control.ask(move |control| fill(control, &tables, &rows))
     }
 
     fn beside(&self) -> Result<Postgres, String> {
         Ok(Postgres {
             place: self.place.clone(),
             config: self.config.clone(),
-            control: bounded(&self.config).connect(NoTls).map_err(|error| refused(&error))?,
+            control: Control::open(&self.config)?,
             isolation: self.isolation,
             version: self.version.clone(),
             schema: self.schema.clone(),
@@ -293,7 +269,7 @@ impl Server for Postgres {
     }
 
     fn open(&mut self) -> Result<(SessionId, PostgresSession), String> {
-        let mut client = self.config.connect(NoTls).map_err(|error| refused(&error))?;
+        let mut client = connect(&self.config)?;
         let row = client.query_one("SELECT pg_backend_pid()", &[]).map_err(|e| text(&e))?;
         let id = row.get::<_, i32>(0) as SessionId;
         let level = level(self.isolation);
@@ -308,24 +284,24 @@ impl Server for Postgres {
         let age = f64::from(2 * self.deadlock_ms + 5) / 1000.0;
         let ask = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid = ANY($1) \
                    AND clock_timestamp() - waitstart > make_interval(secs => $2)";
-        let row = self.with_control(|control| control.query_one(ask, &[&ids, &age]))?;
+        let row = self.control.ask(move |control| control.query_one(ask, &[&ids, &age]))?;
         Ok(row.get::<_, i64>(0) == sessions.len() as i64)
     }
 
     fn cancel(&mut self, session: SessionId) -> Result<(), String> {
         let cancel = "SELECT pg_cancel_backend($1)";
-        self.with_control(|control| control.query_one(cancel, &[&(session as i32)])).map(|_| ())
+        self.control.ask(move |control| control.query_one(cancel, &[&(session as i32)])).map(|_| ())
     }
 
     fn rows(&mut self, table: Table) -> Result<Vec<Row>, String> {
         let all = self.tables[usize::from(table.0)].all.clone();
-        let rows = self.with_control(|control| control.query(&all, &[]))?;
+        let rows = self.control.ask(move |control| control.query(&all, &[]))?;
         rows.iter().map(row_of).collect::<Result<_, _>>().map_err(|error| text(&error))
     }
 
     fn terminate(&mut self, session: SessionId) -> Result<(), String> {
         let end = "SELECT pg_terminate_backend($1, 10000)";
-        self.with_control(|control| control.query_one(end, &[&(session as i32)])).map(|_| ())
+        self.control.ask(move |control| control.query_one(end, &[&(session as i32)])).map(|_| ())
     }
 
     fn means(&self) -> Means {
@@ -369,11 +345,30 @@ impl Server for Postgres {
             return Err("only a server of our own can be restarted".to_owned());
         };
         let (before, after) = running.restart()?;
-        self.control = running.await_connection(|| bounded(&self.config).connect(NoTls))?;
+        self.control = own_control(&running, &self.config)?;
         let since = "SELECT pg_postmaster_start_time()::text";
-        let since: String = self.with_control(|control| control.query_one(since, &[]))?.get(0);
+        let since: String = self.control.ask(move |control| control.query_one(since, &[]))?.get(0);
         Ok(format!("process {before} became {after}, started {since}"))
     }
+}
+
+/// Makes these the rows of the tables, whatever was in them.
+fn fill(
+    control: &mut Client,
+    tables: &[Statements],
+    rows: &[(Table, Row)],
+) -> Result<(), postgres::Error> {
+    let mut transaction = control.transaction()?;
+    for statements in tables {
+        transaction.batch_execute(&format!("DELETE FROM {}", statements.name))?;
+    }
+    for (table, row) in rows {
+        let (id, writer) = (row.id.0 as i64, row.writer.0 as i64);
+        let mut values: Vec<&(dyn ToSql + Sync)> = vec![&id, &writer];
+        values.extend(row.columns.iter().map(|column| column as &(dyn ToSql + Sync)));
+        transaction.execute(&tables[usize::from(table.0)].insert, &values)?;
+    }
+    transaction.commit()
 }
 
 fn level(isolation: Isolation) -> &'static str {

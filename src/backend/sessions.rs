@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 pub(super) use self::harm::Means;
+use super::deadline::PATIENCE;
 use super::feed::Feed;
 use super::harm::{Harm, Harmed, Loss};
 pub(super) use super::transaction::Open;
@@ -23,8 +24,6 @@ use crate::step::{
     ConnectionId, DbCommand, DbReply, Footprint, Location, Row, RowId, Table, TableSpec,
 };
 
-/// How long a statement may take that waits for nobody.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// A statement that waits for nobody is mostly answered within this time.
 const PROMPT: Duration = Duration::from_millis(2);
 /// How long sessions may take to end.
@@ -317,10 +316,9 @@ impl<S: Server> Drop for Sessions<S> {
         let mut workers: Vec<Worker> = self.open.drain().map(|(_, worker)| worker).collect();
         workers.append(&mut self.spare);
         workers.extend(self.helper.take());
-        for worker in workers.iter_mut().filter(|worker| worker.busy) {
-            // A server that is gone has nothing to cancel.
-            let _ = self.server.cancel(worker.id);
-        }
+        let mut busy = workers.iter().filter(|worker| worker.busy);
+        // A server that is gone has nothing to cancel.
+        let _ = busy.try_for_each(|worker| self.server.cancel(worker.id));
         for worker in &mut workers {
             worker.orders = None;
         }

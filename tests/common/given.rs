@@ -23,6 +23,7 @@ pub struct Given {
 
 impl Drop for Given {
     fn drop(&mut self) {
+        self.signal("CONT");
         let id = self.process.id().to_string();
         let _ = Command::new("kill").args(["-s", "QUIT", &id]).status();
         std::thread::sleep(Duration::from_millis(200));
@@ -110,6 +111,19 @@ impl Given {
         let grant = format!("GRANT ALL ON *.* TO shop@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'");
         root.query_drop(grant).unwrap();
         true
+    }
+
+    /// To the server and to the processes that it has made.
+    fn signal(&self, signal: &str) {
+        let id = self.process.id().to_string();
+        let signal = format!("-{signal}");
+        let _ = Command::new("kill").args([&signal, &id]).status();
+        let _ = Command::new("pkill").args([&signal, "-P", &id]).status();
+    }
+
+    /// Makes it stand still until it is dropped.
+    pub fn stop(&self) {
+        self.signal("STOP");
     }
 
     /// How PostgreSQL's client is told of it, at a port that may be a proxy's.

@@ -1,5 +1,7 @@
 //! A session at MariaDB: statements, and what the server's errors mean.
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 
 use mysql::prelude::Queryable;
@@ -183,6 +185,18 @@ pub(super) fn is_lost(error: &mysql::Error) -> bool {
         mysql::Error::MySqlError(error) => matches!(error.code, 1053 | 1152 | 1927),
         _ => true,
     }
+}
+
+/// Whether the server has not answered within the limit of its connection.
+pub(super) fn is_late(error: &mysql::Error) -> bool {
+    let failed = match error {
+        mysql::Error::IoError(error) => Some(error),
+        mysql::Error::CodecError(error) => error.source().and_then(|error| error.downcast_ref()),
+        _ => None,
+    };
+    failed.is_some_and(|error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+    })
 }
 
 pub(super) fn integer(number: u64) -> mysql::Value {

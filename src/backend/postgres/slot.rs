@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use postgres::types::ToSql;
 use postgres::{Client, Config, NoTls};
 
+use super::control::{bounded, connect};
 use super::session::is_lost;
-use super::{Postgres, bounded, refused, text};
+use super::{Postgres, text};
 use crate::backend::BackendError;
 use crate::backend::feed::{Change, Feed};
 use crate::operation::OpId;
@@ -46,7 +47,7 @@ pub(super) struct Slot {
 impl Slot {
     /// Begins with the next commit.
     pub fn open(postgres: &Postgres) -> Result<Slot, String> {
-        let client = bounded(&postgres.config).connect(NoTls).map_err(|error| refused(&error))?;
+        let client = connect(&bounded(&postgres.config))?;
         let table = &postgres.tables[usize::from(Table(0).0)];
         let mut slot = Slot {
             client,

@@ -6,9 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postgres::NoTls;
-
-use super::{Postgres, bounded, recipe};
+use super::{Postgres, own_control, recipe};
 use crate::backend::server::{Recipe, Running};
 
 /// Starts a standby; reads of it see the database as it was this long ago.
@@ -20,7 +18,7 @@ pub(super) fn start(primary: &Postgres, lag: Duration) -> Result<Postgres, Strin
     let running = Arc::new(Running::start(&recipe, primary.programs.as_deref())?);
     let mut config = postgres::Config::new();
     config.host_path(running.folder()).user("staleproof").dbname("postgres");
-    let control = running.await_connection(|| bounded(&config).connect(NoTls))?;
+    let control = own_control(&running, &config)?;
     Ok(Postgres {
         place: format!("{} (standby)", primary.place),
         config,
@@ -52,7 +50,7 @@ fn recipe_of(primary: &Path, lag: Duration) -> Recipe {
 pub(super) fn witness(standby: &mut Postgres) -> Option<String> {
     let ask = "SELECT pg_is_in_recovery(), (extract(epoch FROM clock_timestamp() - \
                pg_last_xact_replay_timestamp()) * 1000)::bigint";
-    let row = standby.with_control(|control| control.query_one(ask, &[])).ok()?;
+    let row = standby.control.ask(|control| control.query_one(ask, &[])).ok()?;
     let process = standby.running.as_ref()?.process()?;
     let behind: Option<i64> = row.get(1);
     match (row.get::<_, bool>(0), behind) {
