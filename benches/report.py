@@ -20,8 +20,8 @@ PRINTED = [
     ("Simulation beside tokio and shuttle", "peers", "benches/peers"),
     ("Exploration", "exploration", "cargo bench --bench exploration"),
     ("Shrinking", "shrinking", "cargo bench --bench shrinking"),
-    ("Checking beside a Wing-Gong-Lowe search", "checking", "cargo bench --bench checking"),
-    ("Checking beside stateright", "checking-peers", "benches/checking-peers"),
+    ("Exploration beside shuttle", "exploration-peers", "benches/peers"),
+    ("Checking beside a Wing-Gong-Lowe search and stateright", "checking", "cargo bench --bench checking"),
     ("Serving beside memcached", "serving", "benches/serving.sh"),
     ("Load beside a bare socket loop", "load", "cargo bench --bench load"),
 ]

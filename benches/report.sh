@@ -4,8 +4,8 @@
 #
 #   benches/report.sh                 all of it
 #   benches/report.sh NAME...         only these (patterns simulation exploration shrinking
-#                                     checking peers checking-peers serving load); of the others
-#                                     the last results stay
+#                                     checking peers serving load); of the others the last
+#                                     results stay
 #   benches/report.sh --write-only    nothing is run again
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,8 +13,9 @@ target=$(realpath "${CARGO_TARGET_DIR:-target}")
 kept=$target/benchmarks
 mkdir -p "$kept"
 
-peer() { # name: a crate of its own, since our peers bring other versions of rand
-    CARGO_TARGET_DIR=$target/peers cargo run --release --quiet --manifest-path "benches/$1/Cargo.toml"
+peer() { # a program of a crate of its own, since our peers bring other versions of rand
+    CARGO_TARGET_DIR=$target/peers cargo run --release --quiet \
+        --manifest-path benches/peers/Cargo.toml --bin "$1"
 }
 
 one() {
@@ -24,7 +25,9 @@ one() {
             if [ -f "benches/$1.rs" ]; then
                 cargo bench --quiet --bench "$1" 2> /dev/null | tee "$kept/$1.txt"
             fi ;;
-        peers | checking-peers) peer "$1" | tee "$kept/$1.txt" ;;
+        peers)
+            peer peers | tee "$kept/peers.txt"
+            peer exploration | tee "$kept/exploration-peers.txt" ;;
         serving)
             if command -v memcached > /dev/null && command -v memcaslap > /dev/null; then
                 cargo build --release --quiet
@@ -38,8 +41,7 @@ one() {
 }
 
 if [ "${1:-}" != --write-only ]; then
-    [ $# -gt 0 ] || set -- patterns simulation exploration shrinking checking peers \
-        checking-peers serving load
+    [ $# -gt 0 ] || set -- patterns simulation exploration shrinking checking peers serving load
     for name in "$@"; do one "$name"; done
 fi
 python3 benches/report.py > reports/benchmarks.md.partial
