@@ -133,22 +133,6 @@ fn a_difference_is_named_and_not_confirmed() {
     assert_eq!(replayed.divergence.unwrap().number, 1);
 }
 
-/// The classic client's ascii `add` says ok whatever the server answered: where a schedule needs
-/// one to lose, the difference is put down to the client, not to the server or the model.
-#[test]
-fn an_answer_that_the_client_makes_up_is_called_the_clients() {
-    if !installed("sqlite") {
-        return;
-    }
-    let ascii = Servers { cache: "memcached?protocol=ascii".parse().unwrap(), ..on("sqlite") };
-    let example = &counterexamples()["eviction-mid-lease/tombstone-add"];
-    let (replayed, _) = example.replay(&Registry::built_in(), &ascii).unwrap();
-    let divergence = replayed.divergence.unwrap();
-    assert!(divergence.happened.contains("which is the client's"), "{divergence:?}");
-    let (replayed, _) = example.replay(&Registry::built_in(), &on("sqlite")).unwrap();
-    assert!(example.is_confirmed_by(&replayed), "{:?}", replayed.divergence);
-}
-
 #[test]
 fn exploring_real_servers_finds_what_exploring_the_models_finds() {
     for pattern in ["cache-aside", "write-through", "lease", "no-cache"] {
