@@ -104,8 +104,9 @@ fn stopped(kind: &'static str) {
         tool.arg("run").arg(&scenario).args(["--database", &given.url(IN_URL, "")]);
         tool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
-    let running = tool();
+    let mut running = tool();
     while given.namespaces().is_empty() {
+        assert_eq!(running.try_wait().unwrap(), None, "it ended before it had begun");
         std::thread::sleep(Duration::from_millis(20));
     }
     let begun = Instant::now();

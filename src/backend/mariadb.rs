@@ -288,22 +288,9 @@ impl Server for MariaDb {
                 self.with_control(|control| control.query_drop(&schema))?;
             }
         }
-        for statements in &statements {
-            // Unlike a DELETE this leaves no records that are only marked as deleted.
-            let truncate = format!("TRUNCATE TABLE {}", statements.name);
-            self.with_control(|control| control.query_drop(&truncate))?;
-        }
         self.tables = Arc::new(statements);
         let tables = Arc::clone(&self.tables);
-        for (table, row) in rows {
-            let mut values = vec![integer(row.id.0), integer(row.writer.0)];
-            values.extend(row.columns.iter().map(value));
-            let insert = &tables[usize::from(table.0)].insert;
-            self.with_control(|control| {
-                control.exec_drop(insert, Params::Positional(values.clone()))
-            })?;
-        }
-        Ok(())
+        self.with_control(|control| fill(control, &tables, rows))
     }
 
     fn beside(&self) -> Result<MariaDb, String> {
@@ -425,6 +412,21 @@ impl Server for MariaDb {
         self.silent = false;
         Ok(format!("process {before} became {after}"))
     }
+}
+
+/// Makes these the rows of the tables, whatever was in them.
+fn fill(control: &mut Conn, tables: &[Statements], rows: &[(Table, Row)]) -> mysql::Result<()> {
+    for statements in tables {
+        // Unlike a DELETE this leaves no records that are only marked as deleted.
+        control.query_drop(format!("TRUNCATE TABLE {}", statements.name))?;
+    }
+    for (table, row) in rows {
+        let mut values = vec![integer(row.id.0), integer(row.writer.0)];
+        values.extend(row.columns.iter().map(value));
+        let insert = &tables[usize::from(table.0)].insert;
+        control.exec_drop(insert, Params::Positional(values))?;
+    }
+    Ok(())
 }
 
 fn level(isolation: Isolation) -> &'static str {

@@ -191,17 +191,16 @@ impl Postgres {
 
     fn create_schema(&mut self) -> Result<(), String> {
         let schema = self.schema.clone();
+        let asked = schema.clone();
         let mark = "SELECT obj_description(oid, 'pg_namespace') = $2, EXISTS (SELECT FROM \
                     pg_class WHERE relnamespace = pg_namespace.oid) FROM pg_namespace WHERE \
                     nspname = $1";
-        let found = self.control.ask(move |control| control.query_opt(mark, &[&schema, &MARK]))?;
-        let schema = &self.schema;
+        let found = self.control.ask(move |control| control.query_opt(mark, &[&asked, &MARK]))?;
         if let Some(row) = found {
             let (ours, full) = (row.get::<_, Option<bool>>(0) == Some(true), row.get(1));
-            super::url::may_empty(schema, ours, full, self.reset)?;
+            super::url::may_empty(&schema, ours, full, self.reset)?;
             self.execute(format!("DROP SCHEMA {schema} CASCADE"))?;
         }
-        let schema = &self.schema;
         self.execute(format!("CREATE SCHEMA {schema}; COMMENT ON SCHEMA {schema} IS '{MARK}'"))?;
         self.created = true;
         Ok(())

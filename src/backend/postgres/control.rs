@@ -4,6 +4,8 @@
 //! stopped or cut off keeps nobody's; the client has none. Each question therefore has a thread,
 //! which is left behind with its connection when it gets no answer.
 
+use std::sync::Arc;
+
 use postgres::{Client, Config, NoTls};
 
 use super::session::is_lost;
@@ -19,14 +21,15 @@ pub(super) fn bounded(config: &Config) -> Config {
 
 /// A connection of which each answer comes in time, or never.
 pub(super) struct Control {
-    config: Config,
+    /// Shared with each question's thread, which seldom needs it.
+    config: Arc<Config>,
     /// Absent once the server has not answered in time: it is not waited for again.
     client: Option<Client>,
 }
 
 impl Control {
     pub(super) fn new(config: &Config, client: Client) -> Control {
-        Control { config: bounded(config), client: Some(client) }
+        Control { config: Arc::new(bounded(config)), client: Some(client) }
     }
 
     pub(super) fn open(config: &Config) -> Result<Control, String> {
@@ -39,7 +42,7 @@ impl Control {
         ask: impl Fn(&mut Client) -> Result<T, postgres::Error> + Send + 'static,
     ) -> Result<T, String> {
         let mut client = self.client.take().ok_or_else(silent)?;
-        let config = self.config.clone();
+        let config = Arc::clone(&self.config);
         let (client, answer) = within(move || {
             let answer = match ask(&mut client) {
                 Err(error) if is_lost(&error) => match config.connect(NoTls) {
