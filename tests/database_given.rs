@@ -92,12 +92,13 @@ fn a_given_mariadb_is_asked_politely() {
 
 /// A server that stands still is given up: neither its answers, nor new connections to it, nor
 /// what is asked of it at the end are waited for.
-fn stopped(kind: &'static str) {
+fn stopped(kind: &'static str, pattern: &str) {
     let Some(given) = start(kind) else { return };
     let folder = tempfile::tempdir().unwrap();
     let scenario = folder.path().join("s.toml");
-    let text = "claim = '-'\npattern = 'cache-aside'\nruns = 1000\n\
-                broken-if = { stale_entries = '> 0' }\n";
+    let text = format!(
+        "claim = '-'\npattern = '{pattern}'\nruns = 1000\nbroken-if = {{ stale_entries = '> 0' }}\n"
+    );
     std::fs::write(&scenario, text).unwrap();
     let tool = || {
         let mut tool = Command::new(env!("CARGO_BIN_EXE_staleproof"));
@@ -123,10 +124,15 @@ fn stopped(kind: &'static str) {
 
 #[test]
 fn a_given_postgres_that_stands_still_is_given_up() {
-    stopped("postgres");
+    stopped("postgres", "cache-aside");
+}
+
+#[test]
+fn a_given_postgres_that_stands_still_is_given_up_by_who_reads_its_log() {
+    stopped("postgres", "cdc-invalidate");
 }
 
 #[test]
 fn a_given_mariadb_that_stands_still_is_given_up() {
-    stopped("mariadb");
+    stopped("mariadb", "cache-aside");
 }

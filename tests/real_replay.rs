@@ -133,6 +133,24 @@ fn a_difference_is_named_and_not_confirmed() {
     assert_eq!(replayed.divergence.unwrap().number, 1);
 }
 
+/// The client that speaks ascii reports an `add` that lost as one that stored, and the replay says
+/// whose answer it was that led away from the schedule.
+#[test]
+fn an_answer_that_the_client_made_up_is_named() {
+    if !installed("sqlite") {
+        return;
+    }
+    let all = Counterexample::load(Path::new("reports/counterexamples.json")).unwrap();
+    let (_, example) =
+        all.into_iter().find(|(name, _)| name == "multiget-skew/tombstone-add").unwrap();
+    let ascii = "memcached?protocol=ascii".parse().unwrap();
+    let servers = Servers { cache: ascii, ..on("sqlite") };
+    let (replayed, _) = example.replay(&Registry::built_in(), &servers).unwrap();
+    assert!(!example.is_confirmed_by(&replayed));
+    let happened = replayed.divergence.unwrap().happened;
+    assert!(happened.contains("which is the client's: "), "{happened}");
+}
+
 #[test]
 fn exploring_real_servers_finds_what_exploring_the_models_finds() {
     for pattern in ["cache-aside", "write-through", "lease", "no-cache"] {

@@ -76,6 +76,7 @@ pub fn start(kind: &'static str) -> Option<Given> {
         making.arg(format!("--pwfile={}", word.display()));
         running.args(["-D", &data, "-k", &home, "-p", &port.to_string()]);
         running.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
+        running.args(["-c", "wal_level=logical"]);
     } else {
         making.args(["--no-defaults", "--skip-test-db"]).arg(format!("--datadir={data}"));
         making.arg("--auth-root-authentication-method=normal");

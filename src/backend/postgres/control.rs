@@ -4,8 +4,6 @@
 //! stopped or cut off keeps nobody's; the client has none. Each question therefore has a thread,
 //! which is left behind with its connection when it gets no answer.
 
-use std::sync::Arc;
-
 use postgres::{Client, Config, NoTls};
 
 use super::session::is_lost;
@@ -21,15 +19,14 @@ pub(super) fn bounded(config: &Config) -> Config {
 
 /// A connection of which each answer comes in time, or never.
 pub(super) struct Control {
-    /// Shared with each question's thread, which seldom needs it.
-    config: Arc<Config>,
+    config: Config,
     /// Absent once the server has not answered in time: it is not waited for again.
     client: Option<Client>,
 }
 
 impl Control {
     pub(super) fn new(config: &Config, client: Client) -> Control {
-        Control { config: Arc::new(bounded(config)), client: Some(client) }
+        Control { config: bounded(config), client: Some(client) }
     }
 
     pub(super) fn open(config: &Config) -> Result<Control, String> {
@@ -39,25 +36,34 @@ impl Control {
     /// Asks the server; once more on a new connection where the old one is gone.
     pub(super) fn ask<T: Send + 'static>(
         &mut self,
-        ask: impl Fn(&mut Client) -> Result<T, postgres::Error> + Send + 'static,
+        ask: impl Fn(&mut Client) -> Result<T, postgres::Error> + Clone + Send + 'static,
     ) -> Result<T, String> {
+        match self.ask_once(ask.clone())? {
+            Err(error) if is_lost(&error) => {
+                self.connect_again()?;
+                self.ask_once(ask)?.map_err(|error| text(&error))
+            }
+            answer => answer.map_err(|error| text(&error)),
+        }
+    }
+
+    /// What the server answers on this connection; the outer error is that it does not in time.
+    pub(super) fn ask_once<T: Send + 'static>(
+        &mut self,
+        ask: impl FnOnce(&mut Client) -> Result<T, postgres::Error> + Send + 'static,
+    ) -> Result<Result<T, postgres::Error>, String> {
         let mut client = self.client.take().ok_or_else(silent)?;
-        let config = Arc::clone(&self.config);
         let (client, answer) = within(move || {
-            let answer = match ask(&mut client) {
-                Err(error) if is_lost(&error) => match config.connect(NoTls) {
-                    Ok(fresh) => {
-                        client = fresh;
-                        ask(&mut client).map_err(|error| text(&error))
-                    }
-                    Err(error) => Err(refused(&error)),
-                },
-                answer => answer.map_err(|error| text(&error)),
-            };
+            let answer = ask(&mut client);
             (client, answer)
         })?;
         self.client = Some(client);
-        answer
+        Ok(answer)
+    }
+
+    pub(super) fn connect_again(&mut self) -> Result<(), String> {
+        self.client = Some(connect(&self.config)?);
+        Ok(())
     }
 }
 

@@ -7,10 +7,9 @@
 
 use std::time::{Duration, Instant};
 
-use postgres::types::ToSql;
-use postgres::{Client, Config, NoTls};
+use postgres::Client;
 
-use super::control::{bounded, connect};
+use super::control::Control;
 use super::session::is_lost;
 use super::{Postgres, text};
 use crate::backend::BackendError;
@@ -29,8 +28,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 type Transactions = Vec<(u64, Vec<Change>)>;
 
 pub(super) struct Slot {
-    client: Client,
-    config: Config,
+    control: Control,
     place: String,
     name: String,
     temporary: bool,
@@ -47,11 +45,9 @@ pub(super) struct Slot {
 impl Slot {
     /// Begins with the next commit.
     pub fn open(postgres: &Postgres) -> Result<Slot, String> {
-        let client = connect(&bounded(&postgres.config))?;
         let table = &postgres.tables[usize::from(Table(0).0)];
         let mut slot = Slot {
-            client,
-            config: postgres.config.clone(),
+            control: Control::open(&postgres.config)?,
             place: postgres.place.clone(),
             // A schema's name is unique, and its characters are all allowed in a slot's.
             name: format!("{}_log", postgres.schema),
@@ -61,40 +57,40 @@ impl Slot {
             read_to: 0,
             told_to: 0,
         };
-        slot.create().map_err(|error| {
+        slot.create().map_err(|problem| {
             let remedy = "set `wal_level = logical` and a free replication slot on the server, or \
                           leave the URL out";
-            format!("the log of commits cannot be read: {}; {remedy}", text(&error))
+            format!("the log of commits cannot be read: {problem}; {remedy}")
         })?;
         Ok(slot)
     }
 
-    fn create(&mut self) -> Result<(), postgres::Error> {
+    fn create(&mut self) -> Result<(), String> {
         let create = "SELECT pg_create_logical_replication_slot($1, 'test_decoding', $2)";
-        self.client.query_one(create, &[&self.name, &self.temporary]).map(|_| ())
+        let (name, temporary) = (self.name.clone(), self.temporary);
+        let created = self.control.ask_once(move |log| log.query_one(create, &[&name, &temporary]));
+        created?.map(|_| ()).map_err(|error| text(&error))
     }
 
     /// Asks the server; on a new connection where the old one is gone.
-    fn ask(
+    fn ask<T: Send + 'static>(
         &mut self,
-        sql: &str,
-        values: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<postgres::Row>, BackendError> {
+        question: impl Fn(&mut Client, &str) -> Result<T, postgres::Error> + Clone + Send + 'static,
+    ) -> Result<T, BackendError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.client.query(sql, values) {
+            let (question, name) = (question.clone(), self.name.clone());
+            let answer = self.control.ask_once(move |client| question(client, &name));
+            match answer.map_err(|problem| self.broken(problem))? {
                 Err(error) if is_lost(&error) && Instant::now() < deadline => {
                     std::thread::sleep(PAUSE);
-                    if let Ok(client) = bounded(&self.config).connect(NoTls) {
-                        self.client = client;
-                        if self.temporary {
-                            // The old one went with its connection, and with it what was unread.
-                            self.create().map_err(|error| self.broken(&error))?;
-                            (self.read_to, self.told_to) = (0, 0);
-                        }
+                    if self.control.connect_again().is_ok() && self.temporary {
+                        // The old one went with its connection, and with it what was unread.
+                        self.create().map_err(|problem| self.broken(problem))?;
+                        (self.read_to, self.told_to) = (0, 0);
                     }
                 }
-                result => return result.map_err(|error| self.broken(&error)),
+                answer => return answer.map_err(|error| self.broken(text(&error))),
             }
         }
     }
@@ -104,14 +100,15 @@ impl Slot {
         if self.read_to > self.told_to {
             let advance =
                 "SELECT pg_replication_slot_advance($1, '0/0'::pg_lsn + $2::bigint::numeric)";
-            self.ask(advance, &[&self.name.clone(), &(self.read_to as i64)])?;
+            let read_to = self.read_to as i64;
+            self.ask(move |log, name| log.query_one(advance, &[&name, &read_to]))?;
             self.told_to = self.read_to;
         }
         Ok(())
     }
 
-    fn broken(&self, error: &postgres::Error) -> BackendError {
-        BackendError { server: self.place.clone(), problem: text(error) }
+    fn broken(&self, problem: String) -> BackendError {
+        BackendError { server: self.place.clone(), problem }
     }
 
     /// The first transactions that the server has not been told of, as many as make up so many
@@ -119,7 +116,7 @@ impl Slot {
     fn transactions(&mut self, lines: Option<i32>) -> Result<(Transactions, usize), BackendError> {
         let peek = "SELECT (lsn - '0/0')::bigint, data FROM pg_logical_slot_peek_changes($1, \
                     NULL, $2, 'include-xids', '0', 'skip-empty-xacts', '1')";
-        let rows = self.ask(peek, &[&self.name.clone(), &lines])?;
+        let rows = self.ask(move |log, name| log.query(peek, &[&name, &lines]))?;
         let count = rows.len();
         let mut transactions = Vec::new();
         let mut changes = Vec::new();
@@ -165,8 +162,8 @@ impl Feed for Slot {
         let all = self.transactions(None)?.0;
         let unread = all.iter().filter(|(end, _)| *end > self.read_to);
         let lost = unread.map(|(_, changes)| changes.len() as u64).sum();
-        self.ask(DROP, &[&self.name.clone()])?;
-        self.create().map_err(|error| self.broken(&error))?;
+        self.ask(|log, name| log.query_one(DROP, &[&name]))?;
+        self.create().map_err(|problem| self.broken(problem))?;
         (self.read_to, self.told_to) = (0, 0);
         Ok((lost, format!("slot {} was dropped and made anew, {lost} changes unread", self.name)))
     }
@@ -175,7 +172,8 @@ impl Feed for Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         // A server that is gone has no slot to drop, nor has one whose slot was temporary.
-        let _ = self.client.query_one(DROP, &[&self.name]);
+        let name = self.name.clone();
+        let _ = self.control.ask_once(move |log| log.query_one(DROP, &[&name]));
     }
 }
 
