@@ -7,10 +7,10 @@
 
 mod notation;
 
-use notation::random::{Family, PLAIN, simulate};
+use notation::random::{FAMILIES, Family, PLAIN, draw, simulate};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use staleproof::check::linear::{self, Verdict};
+use staleproof::check::linear::{self, Proof, Verdict};
 use staleproof::history::log::Op;
 use staleproof::time::Time;
 
@@ -105,4 +105,24 @@ fn a_few_values_that_nobody_reads_cost_little() {
         spans: 1529,
     };
     assert_eq!(measure(4, &family), pinned);
+}
+
+#[test]
+fn values_that_are_written_once_need_no_search() {
+    let mut absent = 0;
+    for (number, family) in FAMILIES.iter().filter(|family| family.values == 0).enumerate() {
+        let mut rng = ChaCha8Rng::seed_from_u64(10 + number as u64);
+        for ops in [7, 12].repeat(10 * EACH) {
+            let (ops, initial) = draw(&Family { ops, ..*family }, &mut rng);
+            match linear::judge_within(&ops, initial, 0) {
+                Verdict::Holds => {}
+                Verdict::Violated(violation) => {
+                    assert_ne!(violation.proof, Proof::Exhausted, "{initial:?} {ops:#?}");
+                    absent += u32::from(matches!(violation.proof, Proof::TooFewDeletes { .. }));
+                }
+                Verdict::Unknown(_) => panic!("{initial:?} {ops:#?}"),
+            }
+        }
+    }
+    assert!(absent > 1_000, "{absent} reads of absence had too few deletes");
 }

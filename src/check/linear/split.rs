@@ -4,7 +4,7 @@
 //! certainly replaced before the read began. Where one write remains, the read belongs to it
 //! in every linearization; if that is so for all reads, each write is a value of its own and
 //! the zone theorem decides. If some reads have a choice, the others' zones still must not
-//! conflict, and a few ways to choose are tried before anything is searched.
+//! conflict, and two ways to choose are tried before anything is searched.
 
 use super::clusters::{self, Clusters, end, start};
 use super::{nulls, verify, zones};
@@ -61,9 +61,9 @@ pub(super) fn split(ops: &[Op], initial: Value) -> Split {
     if clusters.misread || zones::conflict(&clusters.all) {
         return Split::Nothing(proof(&certain, start_value, &clusters));
     }
-    for pick in [first as fn(&[Op], &Choice) -> usize, last, ended] {
+    for pick in [first as fn(&[usize]) -> usize, last] {
         for choice in &open {
-            own[choice.read].value = own[pick(ops, choice)].value;
+            own[choice.read].value = own[pick(&choice.from)].value;
         }
         if let Some(order) = order(&own, start_value)
             && verify::order(ops, initial, &order).is_ok()
@@ -77,18 +77,12 @@ pub(super) fn split(ops: &[Op], initial: Value) -> Split {
     Split::Undecided
 }
 
-fn first(_: &[Op], choice: &Choice) -> usize {
-    choice.from[0]
+fn first(from: &[usize]) -> usize {
+    from[0]
 }
 
-fn last(_: &[Op], choice: &Choice) -> usize {
-    choice.from[choice.from.len() - 1]
-}
-
-/// The one that ended last.
-fn ended(ops: &[Op], choice: &Choice) -> usize {
-    let latest = choice.from.iter().copied().max_by_key(|write| (end(&ops[*write]), *write));
-    latest.unwrap_or(choice.from[0])
+fn last(from: &[usize]) -> usize {
+    from[from.len() - 1]
 }
 
 fn order(own: &[Op], initial: Value) -> Option<Vec<usize>> {
