@@ -149,6 +149,8 @@ fn an_answer_that_the_client_made_up_is_named() {
     assert!(!example.is_confirmed_by(&replayed));
     let happened = replayed.divergence.unwrap().happened;
     assert!(happened.contains("which is the client's: "), "{happened}");
+    let (replayed, _) = example.replay(&Registry::built_in(), &on("sqlite")).unwrap();
+    assert!(example.is_confirmed_by(&replayed), "{:?}", replayed.divergence);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! stopped or cut off keeps nobody's; the client has none. Each question therefore has a thread,
 //! which is left behind with its connection when it gets no answer.
 
+use std::sync::Arc;
+
 use postgres::{Client, Config, NoTls};
 
 use super::session::is_lost;
@@ -36,12 +38,15 @@ impl Control {
     /// Asks the server; once more on a new connection where the old one is gone.
     pub(super) fn ask<T: Send + 'static>(
         &mut self,
-        ask: impl Fn(&mut Client) -> Result<T, postgres::Error> + Clone + Send + 'static,
+        ask: impl Fn(&mut Client) -> Result<T, postgres::Error> + Send + Sync + 'static,
     ) -> Result<T, String> {
-        match self.ask_once(ask.clone())? {
+        // Shared with its thread: what it carries may be all rows of a table.
+        let ask = Arc::new(ask);
+        let again = Arc::clone(&ask);
+        match self.ask_once(move |client| ask(client))? {
             Err(error) if is_lost(&error) => {
                 self.connect_again()?;
-                self.ask_once(ask)?.map_err(|error| text(&error))
+                self.ask_once(move |client| again(client))?.map_err(|error| text(&error))
             }
             answer => answer.map_err(|error| text(&error)),
         }

@@ -171,9 +171,11 @@ impl Feed for Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // A server that is gone has no slot to drop, nor has one whose slot was temporary.
-        let name = self.name.clone();
-        let _ = self.control.ask_once(move |log| log.query_one(DROP, &[&name]));
+        // A temporary one goes with its connection; a server that is gone has none to drop.
+        if !self.temporary {
+            let name = self.name.clone();
+            let _ = self.control.ask_once(move |log| log.query_one(DROP, &[&name]));
+        }
     }
 }
 
