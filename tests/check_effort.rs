@@ -11,7 +11,7 @@ use notation::random::{FAMILIES, Family, PLAIN, draw, simulate};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use staleproof::check::linear::{self, Proof, Verdict};
-use staleproof::history::log::Op;
+use staleproof::history::log::{Kind, Op, Value};
 use staleproof::time::Time;
 
 /// Configurations that may be visited.
@@ -125,4 +125,21 @@ fn values_that_are_written_once_need_no_search() {
         }
     }
     assert!(absent > 1_000, "{absent} reads of absence had too few deletes");
+}
+
+/// Each of so many values conflicts with each other: looking at all pairs would take minutes.
+#[test]
+fn not_every_conflict_of_a_crowd_is_looked_at() {
+    const VALUES: u64 = 10_000;
+    let mut ops = Vec::new();
+    for number in 0..VALUES {
+        let value = Value(number as u32 + 1);
+        let read = |start: u64| Op::new(1, Kind::Read, value, start, start + 1);
+        ops.push(Op::new(0, Kind::Write, value, 0, 9 * VALUES));
+        ops.extend([read(3 * number + 1), read(3 * (VALUES + number) + 1)]);
+    }
+    let Verdict::Violated(violation) = linear::judge_within(&ops, Value::NULL, 0) else {
+        panic!("values that alternate are accepted");
+    };
+    assert_eq!(violation.ops.len(), 4, "{violation:?}");
 }

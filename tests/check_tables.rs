@@ -1,12 +1,8 @@
-//! Histories to accept and to reject, as pictures.
+//! Histories that one register can have had, and that none can, as pictures.
 
 mod notation;
 
-use notation::{accepts, history, rejects};
-use staleproof::check::found::Found;
-use staleproof::check::values::Values;
-use staleproof::check::{durability, phantoms, sessions, staleness, torn, updates, versions};
-use staleproof::history::log::Log;
+use notation::{accepts, rejects};
 
 #[test]
 fn what_one_register_can_do_is_accepted() {
@@ -282,183 +278,32 @@ fn what_no_register_can_do_is_rejected() {
     );
 }
 
-fn found(judge: impl Fn(&Log, &Values) -> Found, picture: &str) -> (u64, u64) {
-    let log = history(picture);
-    let found = judge(&log, &Values::of(&log));
-    assert_eq!(found.count as usize, found.findings.len());
-    (found.count, found.tested)
-}
-
+/// The proof is the smallest of all conflicts, not of the first one: here one of six operations
+/// and one of four.
 #[test]
-fn sessions_are_judged() {
-    let read_your_writes =
-        |log: &Log, values: &Values| sessions::judge(log, values).read_your_writes;
-    let monotonic_reads = |log: &Log, values: &Values| sessions::judge(log, values).monotonic_reads;
-    let monotonic_writes =
-        |log: &Log, values: &Values| sessions::judge(log, values).monotonic_writes;
-    let follow = |log: &Log, values: &Values| sessions::judge(log, values).writes_follow_reads;
-    let own = "
-        initial k=0
-        c0: write k=1 |--|
-        c0: read k=0       |--|
+fn the_smaller_of_two_conflicts_is_shown() {
+    let six = "
+        c0: write k=1 |--------------------|
+        c1: read k=1  |-|
+        c1: read k=1                   |-|
+        c2: write k=2 |--------------------|
+        c3: read k=2      |-------------------|
+        c4: read k=2 |------------|
     ";
-    assert_eq!(found(read_your_writes, own), (1, 1));
-    assert_eq!(found(read_your_writes, &own.replace("c0: read", "c1: read")), (0, 0));
-    assert_eq!(found(read_your_writes, &own.replace("read k=0", "read k=1")), (0, 1));
-    let back = "
-        c0: write k=1 |--|
-        c0: write k=2      |--|
-        c1: read k=2             |--|
-        c1: read k=1                   |--|
+    rejects("six", 6, six);
+    let four = "
+        c0: write k=1 |--------------------|
+        c1: read k=1  |-|
+        c1: read k=1                   |-|
+        c2: write k=2 |--------------------|
+        c3: read k=2       |----|
     ";
-    assert_eq!(found(monotonic_reads, back), (1, 1));
-    assert_eq!(found(monotonic_reads, &back.replace("read k=1", "read k=2")), (0, 1));
-    let versions_tell = "
-        c0: write k=1 |----------------| version=1
-        c2: write k=2 |----------------| version=2
-        c1: read k=2        |-|          version=2
-        c1: read k=1             |-|     version=1
-    ";
-    assert_eq!(found(monotonic_reads, versions_tell), (1, 1));
-    let unseen = "
-        initial k=0
-        c0: write k=1 |--|
-        c0: write k=2      |--|
-        c1: read k=2             |--|
-        c1: read k=0                   |--|
-    ";
-    assert_eq!(found(monotonic_writes, unseen), (1, 1));
-    assert_eq!(found(monotonic_writes, &unseen.replace("read k=0", "read k=2")), (0, 1));
-    let based = "
-        initial k=0
-        c0: write k=1 |--|
-        c2: read k=1       |-|
-        c2: write k=2          |--|
-        c1: read k=2                 |--|
-        c1: read k=0                       |--|
-    ";
-    assert_eq!(found(follow, based), (1, 1));
-    assert_eq!(found(follow, &based.replace("c1: read k=0", "c1: read k=1")), (0, 1));
-}
-
-#[test]
-fn lost_updates_are_found() {
-    let two = "
-        initial k=0
-        c0: read k=0  |--|             group=a
-        c1: read k=0  |--|             group=b
-        c0: write k=1      |--|        group=a
-        c1: write k=2           |--|   group=b
-    ";
-    assert_eq!(found(updates::judge, two), (1, 2));
-    assert_eq!(found(updates::judge, &two.replace("c1: read k=0", "c1: read k=1")), (0, 2));
-    let blind = "
-        initial k=0
-        c0: read k=0  |--|             group=a
-        c1: write k=1      |--|
-        c0: write k=2           |--|   group=a
-    ";
-    assert_eq!(found(updates::judge, blind), (1, 1));
-    assert_eq!(
-        found(
-            updates::judge,
-            &blind.replace("|--|\n        c0: write", "|----|\n        c0: write")
-        ),
-        (0, 1)
-    );
-}
-
-#[test]
-fn lost_writes_are_found() {
-    let gone = "
-        initial k=0
-        c0: write k=1 |--|
-        c1: read k=0       |--|
-    ";
-    assert_eq!(found(durability::judge, gone), (1, 1));
-    assert_eq!(found(durability::judge, &gone.replace("read k=0", "read k=1")), (0, 1));
-    let later = format!("{gone}        c1: read k=1            |--|\n");
-    assert_eq!(found(durability::judge, &later), (0, 1));
-    assert_eq!(found(durability::judge, "c0: write k=1 |--|"), (0, 0));
-    assert_eq!(found(durability::judge, "c0: write k=1 |--|  effect=none"), (1, 1));
-}
-
-#[test]
-fn phantoms_are_found() {
-    assert_eq!(found(phantoms::judge, "c0: read k=1 |--|"), (1, 1));
-    assert_eq!(found(phantoms::judge, "c0: read k=- |--|"), (0, 0));
-    let uncommitted = "
-        c0: write k=1 |-----|   effect=none
-        c1: read k=1    |-|
-    ";
-    assert_eq!(found(phantoms::judge, uncommitted), (1, 1));
-    assert_eq!(found(phantoms::judge, &uncommitted.replace("effect=none", "")), (0, 1));
-}
-
-#[test]
-fn torn_views_are_found() {
-    let view = "
-        initial k=0 l=0
-        c0: write k=1 |--|
-        c0: write l=1      |--|
-        c1: read k=0             |--|   group=v
-        c1: read l=1             |--|   group=v
-    ";
-    assert_eq!(found(torn::judge, view), (1, 1));
-    assert_eq!(found(torn::judge, &view.replace("read k=0", "read k=1")), (0, 1));
-    assert_eq!(found(torn::judge, &view.replace("read l=1", "read l=0")), (0, 1));
-    assert_eq!(found(torn::judge, &view.replace("group=v", "")), (0, 0));
-}
-
-#[test]
-fn versions_are_a_second_opinion() {
-    let log = history(
-        "
-        c0: write k=1 |--|               version=1
-        c0: write k=2      |--|          version=2
-        c1: read k=1            |--|     version=1
-        c1: read l=1  |--|
-    ",
-    );
-    let judged = versions::judge(&log, &Values::of(&log));
-    assert_eq!((judged.backwards.count, judged.backwards.tested), (1, 3));
-    assert_eq!(judged.sound, []);
-    let log = history(
-        "
-        c0: write k=1 |--|               version=1
-        c0: write k=2      |--|          version=2
-        c1: read k=2            |--|     version=2
-    ",
-    );
-    assert_eq!(versions::judge(&log, &Values::of(&log)).sound.len(), 1);
-}
-
-#[test]
-fn staleness_is_measured() {
-    let log = history(
-        "
-        initial k=0
-        c0: write k=1    |--|
-        c0: write k=2         |--|
-        c0: write k=3              |--|
-        c1: read k=1                      |--|   hit
-        c1: read k=3                      |--|   miss
-        c2: read k=0                         |--|  hit
-    ",
-    );
-    let values = Values::of(&log);
-    let measured = staleness::measure(&log, &values);
-    assert_eq!((measured.all.reads, measured.all.stale), (3, 2));
-    assert_eq!((measured.hits.reads, measured.hits.stale), (2, 2));
-    // The first write ends at column 28, the second at 33; the reads begin at 42 and 45.
-    assert_eq!(measured.at_least, [0, 9, 17]);
-    assert_eq!(measured.versions_behind, 3);
-    assert_eq!(measured.visible[0], (3, 1));
-    let key = log.ops[0].key;
-    // 45 - 28, the end of the first write.
-    assert_eq!(staleness::delta(&log, &values, key, 1_000), Some(17));
-    let log = history("c1: read k=1   |--|");
-    let values = Values::of(&log);
-    assert_eq!(staleness::measure(&log, &values).never_legal, 1);
-    assert_eq!(staleness::delta(&log, &values, log.ops[0].key, 1_000), None);
+    rejects("four", 4, four);
+    let later = |picture: &str| {
+        let values = picture.replace("k=1", "k=3").replace("k=2", "k=4");
+        values.replacen('|', &format!("{}|", " ".repeat(30)), 1)
+    };
+    let moved = |picture: &str| picture.lines().map(|line| later(line) + "\n").collect::<String>();
+    rejects("the first is larger", 4, &(six.to_owned() + &moved(four)));
+    rejects("the second is larger", 4, &(four.to_owned() + &moved(six)));
 }

@@ -31,7 +31,7 @@ printf 'pub mod %s;\n' history operation parallel step time > "$small/vocabulary
 } > "$small/vocabulary/Cargo.toml"
 
 checkers=(linear sessions durability found phantoms staleness torn updates values versions)
-tests=(differential tables oracles metamorphic verifier effort)
+tests=(differential tables findings oracles metamorphic verifier effort)
 for name in "${checkers[@]}"; do
     cp -r "src/check/$name" "$small/src/check/" 2> /dev/null \
         || cp "src/check/$name.rs" "$small/src/check/"

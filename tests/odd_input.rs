@@ -73,6 +73,19 @@ fn an_edited_counterexample_is_refused_or_not_confirmed() {
 }
 
 #[test]
+fn replay_says_what_it_takes() {
+    for (file, remedy) in [
+        ("scenarios/hazards/stale-set.toml", "with `staleproof run`"),
+        ("README.md", "`staleproof explore --out DIR`"),
+        ("reports/confirmed.json", "`staleproof explore --out DIR`"),
+    ] {
+        let (code, text) = run(&["replay", file]);
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains(file) && text.contains(remedy), "{text}");
+    }
+}
+
+#[test]
 fn results_of_several_scenarios_are_a_line_each() {
     let folder = tempfile::tempdir().unwrap();
     let file = scenario(folder.path(), "[explore]\nreaders = 1\nwriters = 1\n");

@@ -69,6 +69,8 @@ pub enum CounterexampleError {
     },
 }
 
+const NOT_ONE: &str = "this is not a counterexample, as `staleproof explore --out DIR` leaves it";
+
 impl Counterexample {
     /// What a schedule of a program came to.
     pub(crate) fn new(
@@ -98,8 +100,13 @@ impl Counterexample {
         let text = std::fs::read_to_string(path)
             .map_err(|source| CounterexampleError::Unreadable { path: name(), source })?;
         let malformed = |problem: String| CounterexampleError::Malformed { path: name(), problem };
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            let shown = "a scenario is shown again with `staleproof run`; replay takes what \
+                         `staleproof explore --out DIR` leaves";
+            return Err(malformed(shown.to_owned()));
+        }
         let value: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|error| malformed(format!("this is not a counterexample: {error}")))?;
+            .map_err(|error| malformed(format!("{NOT_ONE}: {error}")))?;
         match value {
             serde_json::Value::Object(many) if !many.contains_key("format") && !many.is_empty() => {
                 let one = |(name, value)| match Counterexample::of_json(value) {
@@ -125,7 +132,7 @@ impl Counterexample {
                 "a counterexample of format {format}; this version reads format \
                  {COUNTEREXAMPLE_FORMAT}: find it again with `staleproof explore`"
             )),
-            None => Err("this is not a counterexample: no `format`".to_owned()),
+            None => Err(format!("{NOT_ONE}: it has no `format`")),
         }
     }
 

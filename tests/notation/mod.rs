@@ -66,6 +66,8 @@ fn operation(log: &mut Log, line: &str) {
             Some(("group", name)) => extra.group = log.intern_group(name.as_bytes()),
             Some(("version", number)) => extra.version = Some(number.parse().unwrap()),
             Some(("effect", "none")) => extra.effect = Some(Effect::None),
+            Some(("effect", "unknown")) => extra.effect = Some(Effect::Unknown),
+            Some(("effect", "committed")) => extra.effect = Some(Effect::Committed),
             None if word == "hit" => extra.hit = Some(true),
             None if word == "miss" => extra.hit = Some(false),
             _ => panic!("{word} in {line}"),

@@ -58,7 +58,7 @@ pub(super) fn misread(ops: &[Op], clusters: &Clusters) -> Option<Violation> {
 pub(super) fn of_zones(ops: &[Op], initial: Value, clusters: &Clusters) -> Violation {
     let mut best = None;
     superseded(ops, initial, clusters, &mut best);
-    if best.as_ref().is_none_or(|best: &Violation| best.ops.len() > 3) {
+    if best.is_none() {
         pairs(ops, initial, clusters, &mut best);
     }
     best.expect("two clusters that conflict have a proof")

@@ -29,15 +29,16 @@ impl Cluster {
 
 /// Whether two clusters of the list, which is sorted by `first_end`, conflict.
 ///
-/// While no conflict was met, forward zones are disjoint, so the last one is enough to look
-/// back at.
+/// While no conflict was met, forward zones are disjoint. So the zone that begins last is enough
+/// to look back at: it is the last forward one, or nothing later can conflict with what is before
+/// it.
 pub(super) fn conflict(clusters: &[Cluster]) -> bool {
     let mut last = Cluster { first_end: 0, last_start: 0, tag: 0 };
     for cluster in clusters {
         if cluster.first_end < last.last_start && last.before(cluster) {
             return true;
         }
-        if cluster.is_forward() && cluster.last_start > last.last_start {
+        if cluster.last_start > last.last_start {
             last = *cluster;
         }
     }
