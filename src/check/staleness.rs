@@ -277,11 +277,10 @@ impl Behind {
             }
             let known = values.seen(op);
             let began = starts.partition_point(|start| *start <= known.last_end);
-            let initial_only = known.write.is_none() && known.writes > 0;
-            counts.push(match known.writes {
-                0 => 0,
-                _ if initial_only => total,
-                _ => total - behind.below(began),
+            counts.push(match known.write {
+                // Only there at the start, before all writes.
+                None => total,
+                Some(_) => total - behind.below(began),
             });
         }
         counts

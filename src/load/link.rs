@@ -67,6 +67,7 @@ impl CacheLink {
 /// reply in several pieces may take as many timeouts.
 struct MetaStream {
     stream: TcpStream,
+    /// Where a reply is read to, from the start on; grows when one does not fit.
     buffer: Vec<u8>,
 }
 
@@ -79,24 +80,26 @@ impl MetaStream {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
-        Ok(MetaStream { stream, buffer: Vec::with_capacity(4096) })
+        Ok(MetaStream { stream, buffer: vec![0; 4096] })
     }
 
     /// An error means that the connection cannot be used again.
     fn exchange(&mut self, request: &[u8], command: &CacheCommand) -> io::Result<CacheReply> {
         self.stream.write_all(request)?;
-        self.buffer.clear();
-        let mut chunk = [0; 4096];
+        let mut filled = 0;
         loop {
-            let count = self.stream.read(&mut chunk)?;
+            if filled == self.buffer.len() {
+                self.buffer.resize(2 * filled, 0);
+            }
+            let count = self.stream.read(&mut self.buffer[filled..])?;
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.buffer.extend_from_slice(&chunk[..count]);
-            match reply::text(&self.buffer, VALUE_BYTES_MAX) {
+            filled += count;
+            match reply::text(&self.buffer[..filled], VALUE_BYTES_MAX) {
                 Read::Incomplete(_) => {}
                 // One request is under way, so one reply is all that may come.
-                Read::Done(used, reply) if used == self.buffer.len() => {
+                Read::Done(used, reply) if used == filled => {
                     return decode(command, &reply);
                 }
                 Read::Done(..) => return Err(io::Error::other("more than one reply")),
@@ -118,5 +121,38 @@ fn decode(command: &CacheCommand, reply: &Reply<'_>) -> io::Result<CacheReply> {
             Ok(CacheReply::Refusal(meta::refusal(&said)))
         }
         Err(error) => Err(io::Error::other(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::step::Key;
+
+    #[test]
+    fn a_reply_longer_than_the_buffer_arrives_in_pieces() {
+        const SIZES: [usize; 4] = [3, 4_090, 100_000, 5];
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for size in SIZES {
+                assert!(stream.read(&mut [0; 256]).unwrap() > 0);
+                let reply = [format!("VA {size} f0\r\n").into_bytes(), vec![b'x'; size]].concat();
+                stream.write_all(&reply).unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+                stream.write_all(b"\r\n").unwrap();
+            }
+        });
+        let mut link = CacheLink::new(address, Duration::from_secs(10));
+        for size in SIZES {
+            match link.execute(&CacheCommand::Get { key: Key::from("k") }) {
+                Answer::Cache(CacheReply::Found(item)) => assert_eq!(item.value.len(), size),
+                other => panic!("{other:?}"),
+            }
+        }
+        server.join().unwrap();
     }
 }
