@@ -2,7 +2,8 @@
 
 mod notation;
 
-use notation::{accepts, rejects};
+use notation::{accepts, history, rejects};
+use staleproof::check::linear::{LIMIT, Proof, judge_log};
 
 #[test]
 fn what_one_register_can_do_is_accepted() {
@@ -306,4 +307,51 @@ fn the_smaller_of_two_conflicts_is_shown() {
     let moved = |picture: &str| picture.lines().map(|line| later(line) + "\n").collect::<String>();
     rejects("the first is larger", 4, &(six.to_owned() + &moved(four)));
     rejects("the second is larger", 4, &(four.to_owned() + &moved(six)));
+}
+
+/// A proof names operations by their places in the history, not among those of their key.
+#[test]
+fn proofs_of_one_key_among_others_point_at_its_operations() {
+    let proof = |picture: &str| {
+        let log = history(&format!("c9: write other=1 |--|\n{picture}"));
+        let mut judgement = judge_log(&log, LIMIT);
+        assert_eq!((judgement.keys, judgement.violated.len()), (2, 1));
+        let (_, violation) = judgement.violated.swap_remove(0);
+        (violation.ops, violation.proof)
+    };
+    assert_eq!(proof("c1: read k=1 |--|"), (vec![1], Proof::NeverWritten { read: 1 }));
+    let failed = "
+        c0: write k=1 |--x
+        c1: read k=1       |--|
+    ";
+    assert_eq!(proof(failed), (vec![1, 2], Proof::WriteFailed { read: 2, write: 1 }));
+    let future = "
+        c0: write k=1      |--|
+        c1: read k=1  |--|
+    ";
+    assert_eq!(proof(future), (vec![2, 1], Proof::FromTheFuture { read: 2, write: 1 }));
+    let replaced = "
+        c0: write k=1 |--|
+        c0: write k=2      |--|
+        c1: read k=1            |--|
+    ";
+    let both = Proof::Both { one: (Some(1), 3), other: (2, 2) };
+    assert_eq!(proof(replaced), (vec![1, 2, 3], both));
+    let absent = "
+        initial k=0
+        c0: delete k  |-------------------|
+        c1: read k=-   |--|
+        c0: write k=1        |--|
+        c1: read k=-              |--|
+    ";
+    let few = Proof::TooFewDeletes { reads: vec![2, 4], deletes: vec![1], initial: false };
+    assert_eq!(proof(absent).1, few);
+    let twice = "
+        c0: write k=1 |--|
+        c0: write k=2      |--|
+        c0: write k=1           |--|
+        c0: write k=3                |--|
+        c1: read k=1                      |--|
+    ";
+    assert_eq!(proof(twice), (vec![4, 5], Proof::Exhausted));
 }
