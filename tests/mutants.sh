@@ -64,5 +64,5 @@ files=()
 for name in "${@:-**/*}"; do
     files+=(--file "src/check/$name.rs")
 done
-exec cargo mutants --in-place --timeout 15 ${SHARD:+--shard "$SHARD"} \
+exec cargo mutants --in-place --timeout 12 ${SHARD:+--shard "$SHARD"} \
     --exclude '**/words.rs' "${files[@]}"
