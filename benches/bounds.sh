@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Searches every built-in pattern within the bounds that are promised, and writes reports/bounds.md:
-# half an hour, and up to 4 GB.
+# half an hour.
 #
 #   benches/bounds.sh --write-only    nothing is searched again
 set -euo pipefail
