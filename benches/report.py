@@ -19,6 +19,7 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
 PRINTED = [
     ("Simulation beside tokio and shuttle", "peers", "benches/peers"),
     ("Exploration", "exploration", "cargo bench --bench exploration"),
+    ("Every pattern within the promised bounds, by the final state", "exploration_bounds", "cargo bench --bench exploration_bounds"),
     ("Shrinking", "shrinking", "cargo bench --bench shrinking"),
     ("Exploration beside shuttle", "exploration-peers", "benches/peers"),
     ("Checking beside a Wing-Gong-Lowe search and stateright", "checking", "cargo bench --bench checking"),

@@ -5,7 +5,8 @@
 #   benches/report.sh                 all of it
 #   benches/report.sh NAME...         only these (patterns simulation exploration shrinking
 #                                     checking peers serving load); of the others the last
-#                                     results stay
+#                                     results stay. One more, exploration_bounds, takes half an
+#                                     hour and is run only when it is named
 #   benches/report.sh --write-only    nothing is run again
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,7 +22,7 @@ peer() { # a program of a crate of its own, since our peers bring other versions
 one() {
     case $1 in
         patterns | simulation) cargo bench --bench "$1" ;;
-        exploration | checking | shrinking | load)
+        exploration | exploration_bounds | checking | shrinking | load)
             if [ -f "benches/$1.rs" ]; then
                 cargo bench --quiet --bench "$1" 2> /dev/null | tee "$kept/$1.txt"
             fi ;;

@@ -9,9 +9,13 @@ use staleproof::check::{durability, phantoms, sessions, staleness, torn, updates
 use staleproof::history::log::{Fault, Log};
 use staleproof::time::Time;
 
-fn found(judge: impl Fn(&Log, &Values) -> Found, picture: &str) -> (u64, u64) {
+fn judged(judge: impl Fn(&Log, &Values) -> Found, picture: &str) -> Found {
     let log = history(picture);
-    let found = judge(&log, &Values::of(&log));
+    judge(&log, &Values::of(&log))
+}
+
+fn found(judge: impl Fn(&Log, &Values) -> Found, picture: &str) -> (u64, u64) {
+    let found = judged(judge, picture);
     assert_eq!(found.count as usize, found.findings.len());
     (found.count, found.tested)
 }
@@ -118,10 +122,7 @@ fn lost_writes_are_found() {
 /// The write comes first, and then the last read that shows the loss, if there was one.
 #[test]
 fn a_lost_write_is_shown_with_the_last_read_after_it() {
-    let shown = |picture: &str| {
-        let log = history(picture);
-        durability::judge(&log, &Values::of(&log)).findings
-    };
+    let shown = |picture: &str| judged(durability::judge, picture).findings;
     let after = "
         initial k=0
         c0: write k=1      |--|
@@ -139,10 +140,7 @@ fn a_lost_write_is_shown_with_the_last_read_after_it() {
 
 #[test]
 fn what_was_not_tested_does_not_hold() {
-    let holds = |picture: &str| {
-        let log = history(picture);
-        durability::judge(&log, &Values::of(&log)).holds()
-    };
+    let holds = |picture: &str| judged(durability::judge, picture).holds();
     assert_eq!(holds("c0: write k=1 |--|"), None);
     assert_eq!(holds("c0: write k=1 |--|  effect=committed"), Some(true));
     assert_eq!(holds("c0: write k=1 |--|  effect=none"), Some(false));
@@ -151,8 +149,7 @@ fn what_was_not_tested_does_not_hold() {
 #[test]
 fn all_findings_are_counted_and_the_first_thousand_kept() {
     let lost = "c0: write k=1 |--|  effect=none\n";
-    let log = history(&lost.repeat(1_001));
-    let found = durability::judge(&log, &Values::of(&log));
+    let found = judged(durability::judge, &lost.repeat(1_001));
     assert_eq!((found.count, found.findings.len()), (1_001, 1_000));
 }
 

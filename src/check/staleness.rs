@@ -278,7 +278,7 @@ impl Behind {
             let known = values.seen(op);
             let began = starts.partition_point(|start| *start <= known.last_end);
             counts.push(match known.write {
-                // Only there at the start, before all writes.
+                // Only there at the start, before all writes; or nowhere, which is not asked for.
                 None => total,
                 Some(_) => total - behind.below(began),
             });

@@ -90,8 +90,8 @@ pub(super) struct Client {
     /// By row: the highest version that this client has read, and that it has written.
     known: Vec<(u64, u64)>,
     current: Current,
-    /// What the clock said last: when the operation began, or its latest step ended. Looking at it
-    /// for each use would take a hundredth of a hit's time.
+    /// What the clock said last: when the operation began, or its latest step ended. Looked at once
+    /// for all uses, since each look counts in the rate.
     now: u64,
 }
 
