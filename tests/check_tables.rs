@@ -213,6 +213,17 @@ fn what_no_register_can_do_is_rejected() {
     ",
     );
     rejects(
+        "there, deleted, there, and absent at last",
+        4,
+        "
+        c0: write k=1 |---------------------|
+        c1: read k=1    |-|
+        c1: delete k        |-|
+        c1: read k=1            |-|
+        c1: read k=-                  |-|
+    ",
+    );
+    rejects(
         "two overlapping zones",
         6,
         "

@@ -8,8 +8,8 @@
 #
 # What survives and why it may is in tests/mutants.md. The checkers depend on little, so they
 # and their tests are built as a package of their own, where a mutant takes seconds instead of
-# the minutes that the whole crate would. Words and --follow are tested through the command
-# line, and what needs a recorded run through scenarios: none of these is in here.
+# the minutes that the whole crate would. Words are tested through the command line, and what
+# needs a recorded run through scenarios: none of these is in here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -30,8 +30,8 @@ printf 'pub mod %s;\n' history operation parallel step time > "$small/vocabulary
     done
 } > "$small/vocabulary/Cargo.toml"
 
-checkers=(linear sessions durability found phantoms staleness torn updates values versions)
-tests=(differential tables findings oracles metamorphic verifier effort)
+checkers=(linear sessions durability found online phantoms staleness torn updates values versions)
+tests=(differential tables findings online oracles metamorphic verifier effort)
 for name in "${checkers[@]}"; do
     cp -r "src/check/$name" "$small/src/check/" 2> /dev/null \
         || cp "src/check/$name.rs" "$small/src/check/"
@@ -64,5 +64,5 @@ files=()
 for name in "${@:-**/*}"; do
     files+=(--file "src/check/$name.rs")
 done
-exec cargo mutants --in-place --timeout 12 ${SHARD:+--shard "$SHARD"} \
+exec cargo mutants --in-place --timeout "${TIMEOUT:-12}" ${SHARD:+--shard "$SHARD"} \
     --exclude '**/words.rs' "${files[@]}"

@@ -47,8 +47,10 @@ struct Followed {
     new: usize,
     /// Whether all operations so far have versions.
     versioned: bool,
-    /// The newest version that had been shown long before the horizon.
+    /// The newest version that had been shown before `old`.
     newest: Option<u64>,
+    /// What began before it has been judged beside everything that precedes it.
+    old: Time,
     violated: bool,
 }
 
@@ -167,7 +169,7 @@ impl Followed {
     fn new(key: &str) -> Followed {
         let mut log = Log::default();
         log.intern_key(key.as_bytes());
-        Followed { log, new: 0, versioned: true, newest: None, violated: false }
+        Followed { log, new: 0, versioned: true, newest: None, old: Time::ZERO, violated: false }
     }
 
     fn push(&mut self, report: &Report<'_>) {
@@ -220,12 +222,14 @@ impl Followed {
                 newest = newest.max(Some((self.version(other), other)));
             }
             let Some((version, other)) = newest else { continue };
-            if version > self.version(place) {
+            if op.start >= self.old && version > self.version(place) {
                 let kept = [other, place].into_iter().filter(|place| *place != usize::MAX);
                 return Some(Alarm::Backwards(Box::new(self.part(kept.collect()))));
             }
         }
-        let old = earlier(settled, horizon);
+        // What is not settled began within the horizon before, so this precedes all of it.
+        self.old = self.old.max(earlier(settled, horizon));
+        let old = self.old;
         let is_old = |op: &Op| op.outcome != Outcome::Ok || op.end < old;
         for place in places.iter().copied().filter(|place| is_old(&self.log.ops[*place])) {
             self.newest = self.newest.max(Some(self.version(place)));
@@ -248,10 +252,13 @@ impl Followed {
         let mut awaited: Vec<Value> = ops.iter().filter(unsettled).map(|op| op.value).collect();
         awaited.sort_unstable();
         awaited.dedup();
+        let absent = ops.iter().filter(unsettled).filter(|op| op.value == Value::NULL);
+        let absent_since = absent.map(|op| op.start).min().unwrap_or(Time::NEVER);
         let gone = |op: &Op| match op.value {
             // Deletes and reads of absence go one by one.
-            Value::NULL if op.kind == Kind::Read => op.outcome != Outcome::Ok || op.end < settled,
-            Value::NULL => op.outcome == Outcome::Failed || self.replaced(op) < settled,
+            Value::NULL if op.kind == Kind::Read => !unsettled(&op),
+            Value::NULL if op.outcome == Outcome::Failed => true,
+            Value::NULL => self.replaced(op) < settled.min(absent_since),
             value if awaited.binary_search(&value).is_ok() => false,
             value => {
                 let known = values.get(key, value);
@@ -283,11 +290,13 @@ impl Followed {
                 }
             }
         }
-        let initial = values.get(key, self.log.initial[0]).replaced < settled
-            && awaited.binary_search(&self.log.initial[0]).is_err();
-        let places = (0..ops.len()).filter(|place| kept[*place]).collect();
+        let places: Vec<usize> = (0..ops.len()).filter(|place| kept[*place]).collect();
+        let initial = self.log.initial[0];
+        let is_read =
+            places.iter().any(|place| ops[*place].has_read() && ops[*place].value == initial);
+        let replaced = values.get(key, initial).replaced < settled;
         let mut part = self.part(places);
-        if initial {
+        if replaced && !is_read {
             // No text: a value that no operation can have.
             part.initial[0] = part.intern_value(key, Some(b"\xff"));
         }

@@ -166,10 +166,8 @@ impl Replaced {
 struct Roles {
     /// `None` for the value at the start.
     write: Option<usize>,
-    /// All its operations, the write included.
+    /// All its operations, the write included; a read of absence stands alone.
     all: Vec<usize>,
-    /// The value, where it is written once; not for a lone operation.
-    whole: bool,
 }
 
 /// Looks through the pairs of clusters that conflict, as far as the effort allows.
@@ -178,10 +176,8 @@ fn pairs(ops: &[Op], initial: Value, clusters: &Clusters, best: &mut Option<Viol
     let roles = |cluster: &Cluster| {
         let write = (cluster.tag != INITIAL).then_some(cluster.tag as usize);
         let value = write.map_or(initial, |write| ops[write].value);
-        let whole = value != Value::NULL && clusters.values[value.0 as usize].is_read();
         let reads = by_value.of(value).iter().map(|place| *place as usize);
-        let all = write.into_iter().chain(reads.filter(|_| whole)).collect();
-        Roles { write, all, whole }
+        Roles { write, all: write.into_iter().chain(reads).collect() }
     };
     let mut effort = 0;
     for (place, one) in clusters.all.iter().enumerate().filter(|(_, one)| one.is_forward()) {
@@ -209,12 +205,10 @@ fn smallest_of_pair(ops: &[Op], one: &Roles, other: &Roles, best: &mut Option<Vi
             around(ops, one, middle, None, best);
         }
     }
-    if one.whole && other.whole {
-        let ends = ends(ops, other);
-        for first in ends.iter().copied().chain(other.write) {
-            for last in ends.iter().copied().chain(other.write) {
-                around(ops, one, (first, last), other.write, best);
-            }
+    let ends = ends(ops, other);
+    for first in ends.iter().copied().chain(other.write) {
+        for last in ends.iter().copied().chain(other.write) {
+            around(ops, one, (first, last), other.write, best);
         }
     }
 }
@@ -234,9 +228,6 @@ fn around(
     other_write: Option<usize>,
     best: &mut Option<Violation>,
 ) {
-    if !one.whole {
-        return;
-    }
     let (begins, ended) = (start(&ops[other.0]), end(&ops[other.1]));
     let ends = ends(ops, one);
     let before = match one.write {

@@ -1,0 +1,186 @@
+//! Following a history that grows, beside judging it when it is whole.
+
+mod notation;
+
+use std::time::Duration;
+
+use notation::random::{Family, PLAIN, draw};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use staleproof::check::linear::{self, Verdict, verify};
+use staleproof::check::online::{Alarm, Online, Report};
+use staleproof::history::log::{Kind, Log, Op, Value};
+use staleproof::operation::Outcome;
+
+/// Longer than any operation of the histories below takes.
+const HORIZON: u64 = 40;
+
+/// Long enough that most of it is forgotten before the end.
+const LONG: Family =
+    Family { name: "long", ops: 400, times: 1_500, length: 30, percent_failed: 5, ..PLAIN };
+
+/// A history that a register can have had, of which a few reads are given another value.
+fn history(family: &Family, rng: &mut ChaCha8Rng) -> (Vec<Op>, Value) {
+    let (mut ops, initial) = draw(family, rng);
+    let initial = if family.percent_absent == 0 { Value(1) } else { initial };
+    let point = |op: &Op, rng: &mut ChaCha8Rng| {
+        let end = if op.outcome == Outcome::Ok { op.end.0 } else { op.start.0 + 20 };
+        rng.random_range(op.start.0..=end)
+    };
+    let mut points: Vec<(u64, usize)> =
+        (0..ops.len()).map(|place| (point(&ops[place], rng), place)).collect();
+    points.sort_unstable();
+    let mut now = vec![initial];
+    for (_, place) in points {
+        let op = &mut ops[place];
+        match op.kind {
+            Kind::Write if op.outcome != Outcome::Failed => now.push(op.value),
+            Kind::Write => {}
+            Kind::Read => {
+                let stale = rng.random_range(0..80u32) == 0;
+                let back = if stale { rng.random_range(1..=4) } else { 1 };
+                op.value = now[now.len().saturating_sub(back)];
+            }
+        }
+    }
+    (ops, initial)
+}
+
+/// The operations as they are reported, within the horizon.
+fn reported(ops: &[Op], rng: &mut ChaCha8Rng) -> Vec<Op> {
+    let mut timed: Vec<(u64, Op)> = ops
+        .iter()
+        .map(|op| match op.outcome {
+            Outcome::Ok => (op.end.0, *op),
+            _ => (op.start.0 + rng.random_range(0..HORIZON / 2), *op),
+        })
+        .collect();
+    timed.sort_by_key(|(time, op)| (*time, op.start));
+    timed.into_iter().map(|(_, op)| op).collect()
+}
+
+struct Followed {
+    alarm: Option<Alarm>,
+    kept_max: usize,
+    late: u64,
+    undecided: u64,
+}
+
+fn follow(ops: &[Op], initial: Value, version: impl Fn(&Op) -> Option<u64>) -> Followed {
+    let name = |value: Value| (value != Value::NULL).then(|| format!("v{}", value.0));
+    let mut online = Online::new(Duration::from_nanos(HORIZON));
+    online.start("k", name(initial).as_deref());
+    let (mut alarm, mut kept_max) = (None, 0);
+    for op in ops {
+        let value = name(op.value);
+        let client = i128::from(op.client.0);
+        let version = version(op);
+        let report = Report { key: "k", value: value.as_deref(), client, op: *op, version };
+        alarm = online.take(&report).or(alarm);
+        kept_max = kept_max.max(online.kept());
+    }
+    let alarm = alarm.or_else(|| online.finish().pop());
+    assert_eq!(online.operations, ops.len() as u64);
+    assert_eq!(online.violated, u64::from(alarm.is_some()));
+    Followed { alarm, kept_max, late: online.late, undecided: online.undecided }
+}
+
+/// Follows histories of a family; gives how many were alarmed about, and of how many others
+/// the whole history is violated.
+fn compare(family: &Family, each: usize, seed: u64) -> (usize, usize) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (mut alarmed, mut missed) = (0, 0);
+    for _ in 0..each {
+        let (ops, initial) = history(family, &mut rng);
+        let ops = reported(&ops, &mut rng);
+        let followed = follow(&ops, initial, |_| None);
+        assert_eq!((followed.late, followed.undecided), (0, 0));
+        let whole = linear::judge(&ops, initial);
+        match &followed.alarm {
+            None => missed += usize::from(whole != Verdict::Holds),
+            Some(Alarm::Backwards(_)) => panic!("there are no versions"),
+            Some(Alarm::Violated(log, violation)) => {
+                assert_ne!(whole, Verdict::Holds, "{initial:?} {ops:#?} {violation:?}");
+                assert_eq!(verify::violation(&log.ops, log.initial[0], violation), Ok(()));
+                alarmed += 1;
+            }
+        }
+    }
+    println!("{}: {alarmed} of {each} alarmed, {missed} missed", family.name);
+    (alarmed, missed)
+}
+
+#[test]
+fn of_values_written_once_nothing_is_missed() {
+    for (seed, percent_unknown) in [(1, 0), (2, 10), (3, 40)] {
+        let (alarmed, missed) = compare(&Family { percent_unknown, ..LONG }, 300, seed);
+        assert!((30..270).contains(&alarmed), "{alarmed} alarms");
+        assert_eq!(missed, 0);
+    }
+}
+
+/// Deletes that are gone count no more against the reads of absence that came before, so a few
+/// violations are missed, as are those of values that were forgotten and written again.
+#[test]
+fn nothing_is_made_up() {
+    let absent = Family { name: "absence", percent_absent: 30, ..LONG };
+    let twice = Family { name: "values twice", values: 40, percent_absent: 10, ..LONG };
+    for (seed, family) in [(4, absent), (5, twice)] {
+        let (alarmed, missed) = compare(&family, 500, seed);
+        assert!(alarmed > 100 && missed < alarmed / 20, "{alarmed} alarms, {missed} missed");
+    }
+}
+
+/// Versions as a register hands them out, a few of them older: the definition is that an
+/// operation shows an older one than another that was over before it began.
+#[test]
+fn versions_never_go_back() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let mut alarms = 0;
+    for _ in 0..300 {
+        let (ops, initial) = history(&LONG, &mut rng);
+        let mut ops = reported(&ops, &mut rng);
+        for op in &mut ops {
+            let old = rng.random_range(0..400u32) == 0;
+            let moment = (op.start.0 + op.deadline().0.min(op.start.0 + 20)) / 2;
+            op.value = Value(1 + (moment as u32).saturating_sub(if old { 60 } else { 0 }));
+        }
+        let version = |op: &Op| (op.outcome == Outcome::Ok).then_some(u64::from(op.value.0));
+        let back = |a: &Op, b: &Op| a.precedes(b) && version(a) > version(b);
+        let ok = || ops.iter().filter(|op| op.outcome == Outcome::Ok);
+        let expected = ok().any(|a| ok().any(|b| back(a, b)));
+        match follow(&ops, initial, version).alarm {
+            None => assert!(!expected, "{ops:#?}"),
+            Some(Alarm::Violated(..)) => panic!("versions are judged by themselves"),
+            Some(Alarm::Backwards(log)) => {
+                assert!(expected, "{ops:#?}");
+                // Of a version that was shown long ago only the number is left.
+                assert!(log.ops.len() == 1 || version_went_back(&log), "{:?}", log.ops);
+                alarms += 1;
+            }
+        }
+    }
+    assert!((30..270).contains(&alarms), "{alarms} alarms");
+}
+
+fn version_went_back(log: &Log) -> bool {
+    let version = |place: usize| log.extra(place).version;
+    log.ops.len() == 2 && log.ops[0].precedes(&log.ops[1]) && version(0) > version(1)
+}
+
+#[test]
+fn what_is_replaced_is_forgotten() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let family = Family { ops: 4_000, times: 15_000, percent_unknown: 0, ..LONG };
+    for absent in [0, 20] {
+        for versions in [false, true] {
+            let family = Family { percent_absent: absent, ..family };
+            let mut drawn = std::iter::repeat_with(|| history(&family, &mut rng));
+            let (ops, initial) = drawn.find(|(ops, _)| ops.len() > 2_000).expect("half are");
+            let ops = reported(&ops, &mut rng);
+            let version = |op: &Op| versions.then_some(op.end.0);
+            let kept = follow(&ops, initial, version).kept_max;
+            assert!((64..160).contains(&kept), "{kept} of {} kept", ops.len());
+        }
+    }
+}
