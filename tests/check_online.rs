@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use staleproof::check::linear::{self, Verdict, verify};
 use staleproof::check::online::{Alarm, Online, Report};
 use staleproof::history::log::{Kind, Log, Op, Value};
-use staleproof::operation::Outcome;
+use staleproof::history::record::KeyId;
+use staleproof::operation::{ClientId, Outcome};
 
 /// Longer than any operation of the histories below takes.
 const HORIZON: u64 = 40;
@@ -75,12 +76,14 @@ fn follow(ops: &[Op], initial: Value, version: impl Fn(&Op) -> Option<u64>) -> F
         let value = name(op.value);
         let client = i128::from(op.client.0);
         let version = version(op);
-        let report = Report { key: "k", value: value.as_deref(), client, op: *op, version };
+        // These numbers are not looked at.
+        let other = Op { key: KeyId(9), client: ClientId(9), value: Value(9_999), ..*op };
+        let report = Report { key: "k", value: value.as_deref(), client, op: other, version };
         alarm = online.take(&report).or(alarm);
         kept_max = kept_max.max(online.kept());
     }
     let alarm = alarm.or_else(|| online.finish().pop());
-    assert_eq!(online.operations, ops.len() as u64);
+    assert_eq!((online.operations, online.keys()), (ops.len() as u64, 1));
     assert_eq!(online.violated, u64::from(alarm.is_some()));
     Followed { alarm, kept_max, late: online.late, undecided: online.undecided }
 }
@@ -166,6 +169,26 @@ fn versions_never_go_back() {
 fn version_went_back(log: &Log) -> bool {
     let version = |place: usize| log.extra(place).version;
     log.ops.len() == 2 && log.ops[0].precedes(&log.ops[1]) && version(0) > version(1)
+}
+
+#[test]
+fn what_comes_too_late_is_counted() {
+    let read = |end: u64| Op::new(0, Kind::Read, Value(1), end - 5, end);
+    let ops = [read(100), read(59), read(60), read(61), read(10), read(101)];
+    let followed = follow(&ops, Value(1), |_| None);
+    assert_eq!((followed.late, followed.alarm.is_some()), (2, false));
+}
+
+/// More operations are open than the search can tell apart, and only a search could tell whether
+/// the value at the start, which is written again, is read.
+#[test]
+fn what_the_search_gave_up_is_counted() {
+    let mut ops = vec![Op::new(0, Kind::Write, Value(1), 0, 10)];
+    ops.extend((1..2_200).map(|client| Op::new(client, Kind::Read, Value(1), 0, 30)));
+    assert_eq!(follow(&ops, Value(1), |_| None).undecided, 1);
+    // Now it happens before the end.
+    ops.extend((0..64).map(|number| Op::new(0, Kind::Read, Value(1), 100 + number, 200 + number)));
+    assert!(follow(&ops, Value(1), |_| None).undecided > 1);
 }
 
 #[test]

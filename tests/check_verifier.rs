@@ -177,3 +177,33 @@ fn counts_of_deletes_are_held_to_what_they_say() {
     }
     assert!(refused > 1_000, "{refused} of {proofs} refused");
 }
+
+#[test]
+fn only_reads_of_absence_ask_for_deletes() {
+    let ops = [
+        Op::new(0, Kind::Write, Value(1), 0, 10),
+        Op::new(1, Kind::Read, Value(1), 20, 30),
+        Op::new(0, Kind::Write, Value::NULL, 40, 50),
+    ];
+    for place in [1, 2] {
+        let proof = Proof::TooFewDeletes { reads: vec![place], deletes: vec![], initial: false };
+        let claim = Violation { proof, ops: vec![0, place] };
+        assert!(verify::violation(&ops, Value(1), &claim).is_err(), "{claim:?}");
+    }
+}
+
+/// A write that begins just when a read of absence ends may come before it, and a delete between
+/// the two: that delete serves the next read as well.
+#[test]
+fn reads_that_a_value_only_touches_are_not_apart() {
+    let ops = [
+        Op::new(0, Kind::Read, Value::NULL, 0, 10),
+        Op::new(1, Kind::Write, Value::NULL, 5, 12),
+        Op::new(2, Kind::Write, Value(2), 10, 15),
+        Op::new(0, Kind::Read, Value::NULL, 20, 30),
+    ];
+    assert_eq!(linear::judge(&ops, Value(1)), Verdict::Holds);
+    let proof = Proof::TooFewDeletes { reads: vec![0, 3], deletes: vec![1], initial: false };
+    let claim = Violation { proof, ops: vec![0, 1, 2, 3] };
+    assert!(verify::violation(&ops, Value(1), &claim).is_err());
+}

@@ -1,12 +1,15 @@
 //! Exposure: for how long the cache held something other than the last committed row,
 //! whether or not anybody read it. Needs a history with steps.
+//!
+//! It is about rows' own keys, as the audit is: whether readers still come to what lies under a
+//! key with a version, a generation or an epoch in it, only the pattern knows.
 
 use rustc_hash::FxHashMap;
 
 use super::States;
 use crate::history::record::{History, KeyId, StepKind, StepRecord, StepResult};
 use crate::operation::OpId;
-use crate::step::NodeId;
+use crate::step::{NodeId, RowId, Win};
 use crate::time::Time;
 
 /// An interval in which a key's entry differed from its row.
@@ -34,26 +37,39 @@ pub struct Exposure {
 /// What the cache is known to hold under a key.
 #[derive(Clone, Copy)]
 struct Held {
-    value: OpId,
+    /// The writer of the value; `None` for a value that says that there is no row.
+    value: Option<OpId>,
     node: NodeId,
     expires: Time,
+    /// Marked stale: the next reader loads it anew. Once that reader is told so, all others are
+    /// served what is there.
+    marked: bool,
     differs_since: Option<Time>,
 }
 
 struct Sweep<'a> {
     states: &'a States,
+    /// By key: the row whose own key it is.
+    rows: &'a [Option<RowId>],
+    validated: bool,
+    /// Whether a row was stored under its own key, and whether under another.
+    stored: (bool, bool),
     committed: FxHashMap<KeyId, usize>,
     held: FxHashMap<KeyId, Held>,
     intervals: Vec<Interval>,
 }
 
-/// Finds all intervals; `None` when the history has no steps.
+/// Finds all intervals; `None` when the history has no steps, or when rows were stored only
+/// under keys that are not their own.
 pub fn measure(history: &History, states: &States) -> Option<Exposure> {
     if !history.steps_kept {
         return None;
     }
     let mut sweep = Sweep {
         states,
+        rows: &history.rows,
+        validated: history.readers_validate,
+        stored: (false, false),
         committed: FxHashMap::default(),
         held: FxHashMap::default(),
         intervals: Vec::new(),
@@ -66,6 +82,9 @@ pub fn measure(history: &History, states: &States) -> Option<Exposure> {
         while let Some(commit) = commits.next_if(|commit| commit.order <= step.order) {
             sweep.commit(commit.key, commit.at);
         }
+    }
+    if sweep.stored == (false, true) {
+        return None;
     }
     let end = history.phases.audit;
     let mut open: Vec<KeyId> = sweep.held.keys().copied().collect();
@@ -97,11 +116,15 @@ impl Sweep<'_> {
         match (step.kind, step.key) {
             (CacheRestart | CacheFlushAll, _) => self.clear_node(step.node, step.executed),
             (CacheEvict, Some(key)) => self.remove(key, step.executed),
+            (CacheMetaDelete, Some(key)) if done && !step.absent => self.mark(key, step),
+            (CacheMetaGet, Some(key)) if step.result == StepResult::Lease(Win::Won) => {
+                self.win(key, step.executed);
+            }
             (CacheDelete | CacheMetaDelete, Some(key)) if done => self.remove(key, step.executed),
             (CacheSet | CacheAdd | CacheReplace | CacheCas | CacheMetaSet, Some(key)) if done => {
                 self.remove(key, step.executed);
-                // A value without a writer is not a row: a lock, a tombstone, a counter.
-                if step.value != OpId::NONE {
+                // Other values without a writer are no rows: a lock, a tombstone, a counter.
+                if step.value != OpId::NONE || step.absent {
                     self.install(key, step);
                 }
             }
@@ -117,10 +140,34 @@ impl Sweep<'_> {
     }
 
     fn install(&mut self, key: KeyId, step: &StepRecord) {
-        let held =
-            Held { value: step.value, node: step.node, expires: step.expires, differs_since: None };
+        let own = matches!(self.rows.get(key.0 as usize), Some(Some(_)));
+        self.stored = (self.stored.0 || own, self.stored.1 || !own);
+        if !own {
+            return;
+        }
+        let held = Held {
+            value: (!step.absent).then_some(step.value),
+            node: step.node,
+            expires: step.expires,
+            marked: false,
+            differs_since: None,
+        };
         self.held.insert(key, held);
         self.compare(key, step.executed);
+    }
+
+    fn mark(&mut self, key: KeyId, step: &StepRecord) {
+        self.expire(key, step.executed);
+        let Some(held) = self.held.get_mut(&key) else { return };
+        (held.marked, held.expires) = (true, step.expires);
+        self.compare(key, step.executed);
+    }
+
+    /// A reader was told to load what is marked stale.
+    fn win(&mut self, key: KeyId, at: Time) {
+        let Some(held) = self.held.get_mut(&key) else { return };
+        held.marked = false;
+        self.compare(key, at);
     }
 
     fn commit(&mut self, key: KeyId, at: Time) {
@@ -134,7 +181,10 @@ impl Sweep<'_> {
         let place = self.committed.get(&key).copied().unwrap_or(0);
         let state = self.states.of(key)[place];
         let Some(held) = self.held.get_mut(&key) else { return };
-        let differs = state.absent || state.writer != held.value;
+        let row = (!state.absent).then_some(state.writer);
+        // Readers who compare a row with the database are served no other.
+        let unread = held.marked || (self.validated && held.value.is_some());
+        let differs = held.value != row && !unread;
         match (differs, held.differs_since) {
             (true, None) => held.differs_since = Some(at),
             (false, Some(from)) => {

@@ -88,7 +88,7 @@ pub(crate) static METRICS: &[Metric] = &[
         "max_exposure",
         Duration,
         |m| m.exposure.and_then(|e| count(e.1)),
-        "the longest that an entry differed from its row, read or not",
+        "the longest that an entry under its row's own key differed from the row, read or not",
     ),
     timed(
         "total_exposure",

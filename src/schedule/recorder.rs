@@ -301,7 +301,13 @@ fn seen_by_cache(command: &Command, reply: &CacheReply) -> Seen {
             Command::Cache(CacheCommand::MetaSet(set)) => stamped(StepResult::Done, &set.value),
             _ => plain(StepResult::Done),
         },
-        CacheReply::Deleted => Seen { absent: true, ..plain(StepResult::Done) },
+        CacheReply::Deleted => match command {
+            // It is still there, marked stale.
+            Command::Cache(CacheCommand::MetaDelete(delete)) if delete.invalidate => {
+                plain(StepResult::Done)
+            }
+            _ => Seen { absent: true, ..plain(StepResult::Done) },
+        },
         CacheReply::Touched | CacheReply::Ok | CacheReply::Number(_) | CacheReply::Version(_) => {
             plain(StepResult::Done)
         }
