@@ -6,13 +6,16 @@
 //! all writes that it can have seen are known. Only settled reads are judged. A line that comes
 //! later than the horizon allows is counted; then nothing is claimed to hold.
 //!
-//! Where operations have versions, a key needs what lies within the horizon and one number
-//! more. Elsewhere it keeps the values that may still be current, and those that overlap them;
-//! a value that had certainly been replaced before the horizon is forgotten. If it appears
-//! again it is a value that nobody wrote, and so reported. What is forgotten takes whole
-//! clusters along, none of which may precede or follow anything kept in a conflicting way, so
-//! for values written once nothing is missed; of reads of absence only those within the
-//! horizon are weighed against deletes.
+//! Where all operations have versions, a key is judged by these, and needs what lies within the
+//! horizon and one number more. That is stricter than linearizability, as versions are one order
+//! of the writes, and laxer, as values are not looked at.
+//!
+//! Elsewhere it keeps the values that may still be current, and those that overlap them; a value
+//! that had certainly been replaced before the horizon is forgotten. If it appears again it is a
+//! value that nobody wrote, and so reported. What is forgotten takes whole clusters along, none
+//! of which may precede or follow anything kept in a conflicting way, so for values written once
+//! nothing is missed; of reads of absence only those within the horizon are weighed against
+//! deletes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -68,6 +71,8 @@ pub struct Online {
     pub undecided: u64,
     /// Keys that are violated.
     pub violated: u64,
+    /// Those among them whose versions went back.
+    pub went_back: u64,
 }
 
 /// An operation as it is reported.
@@ -96,12 +101,19 @@ impl Online {
             late: 0,
             undecided: 0,
             violated: 0,
+            went_back: 0,
         }
     }
 
     /// How many keys there are.
     pub fn keys(&self) -> usize {
         self.keys.len()
+    }
+
+    /// How many of them are judged by their versions alone, as all operations so far have one:
+    /// whether one that had ended showed a newer version than one that began later.
+    pub fn versioned(&self) -> usize {
+        self.keys.values().filter(|key| key.versioned).count()
     }
 
     /// How many operations are kept.
@@ -137,22 +149,23 @@ impl Online {
         if followed.new < BATCH {
             return None;
         }
-        let (alarm, undecided) = followed.judge(settled, self.horizon);
+        let judged = followed.judge(settled, self.horizon);
+        self.count(judged)
+    }
+
+    fn count(&mut self, (alarm, undecided): (Option<Alarm>, bool)) -> Option<Alarm> {
         self.undecided += u64::from(undecided);
         self.violated += u64::from(alarm.is_some());
+        self.went_back += u64::from(matches!(alarm, Some(Alarm::Backwards(_))));
         alarm
     }
 
     /// Judges what is left, at the end.
     pub fn finish(&mut self) -> Vec<Alarm> {
-        let mut alarms = Vec::new();
-        for followed in self.keys.values_mut().filter(|followed| !followed.violated) {
-            let (alarm, undecided) = followed.judge(Time::NEVER, self.horizon);
-            self.undecided += u64::from(undecided);
-            self.violated += u64::from(alarm.is_some());
-            alarms.extend(alarm);
-        }
-        alarms
+        let left = self.keys.values_mut().filter(|followed| !followed.violated);
+        let judged: Vec<_> =
+            left.map(|followed| followed.judge(Time::NEVER, self.horizon)).collect();
+        judged.into_iter().filter_map(|judged| self.count(judged)).collect()
     }
 
     /// Everything that began before this has been reported.

@@ -188,9 +188,12 @@ impl<'a> Following<'a> {
         let online = &self.online;
         let verdict = match () {
             () if online.operations == 0 => ("not tested", Exit::NotTested),
-            () if online.violated > 0 => ("not linearizable", Exit::Differs),
+            () if online.violated > online.went_back => ("not linearizable", Exit::Differs),
+            () if online.went_back > 0 => ("versions went back", Exit::Differs),
             () if online.undecided + online.late > 0 => ("unknown", Exit::Unknown),
-            () => ("linearizable", Exit::AsExpected),
+            () if online.versioned() == 0 => ("linearizable", Exit::AsExpected),
+            () if online.versioned() == online.keys() => ("versions in order", Exit::AsExpected),
+            () => ("linearizable, versions in order", Exit::AsExpected),
         };
         let mut out = format!(
             "{}  {}: {} on {}, {} violated; {kept} operations kept at the end of a \

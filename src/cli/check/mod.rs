@@ -60,7 +60,8 @@ pub(super) struct Arguments {
     /// Print an order that explains the history, if there is one
     #[arg(long)]
     linearization: bool,
-    /// Judge the file (or standard input) while it grows, until Ctrl-C
+    /// Judge the file (or standard input) while it grows, until Ctrl-C; a key whose operations all
+    /// have a version by whether an older one is shown after a newer one
     #[arg(long, conflicts_with_all = ["expect", "json", "all", "linearization", "measure"])]
     follow: bool,
     /// With --follow: longer than any operation takes until it is reported
