@@ -223,7 +223,10 @@ impl World<'_> {
                 current.seen.push((key, Source::Hit));
             }
             StepKind::DbSelect => {
-                let asked = current.seen.iter().any(|(seen, _)| *seen == key);
+                // A miss under any key, in an operation on one row, is about that row too.
+                let alone = current.rows.len() == 1;
+                let missed = |source| alone && source == Source::Miss;
+                let asked = current.seen.iter().any(|(seen, s)| *seen == key || missed(*s));
                 let source = if asked { Source::Miss } else { Source::Database };
                 current.seen.push((key, source));
             }

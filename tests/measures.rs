@@ -1,5 +1,5 @@
-//! Exposure beside the audit: one follows the steps, the other looks into the cache and the
-//! database when all is over.
+//! What is measured, seen from two sides. Exposure beside the audit: one follows the steps, the
+//! other looks into the cache and the database when all is over. Hits beside misses.
 
 mod common;
 
@@ -69,4 +69,24 @@ fn entries_that_nobody_is_served_are_not_exposed() {
     assert_eq!(exposure.intervals, [], "{exposure:?}");
     let exposure = run("cache-aside", "").exposure.expect("steps are recorded");
     assert!(exposure.intervals.len() > 10 && exposure.longest_nanos > 0, "{exposure:?}");
+}
+
+/// Whatever keys a pattern keeps rows under, and however many it asks.
+#[test]
+fn each_read_of_a_row_is_a_hit_or_a_miss() {
+    for entry in staleproof::pattern::Registry::built_in().patterns() {
+        let text = format!(
+            "claim = '-'\npattern = '{}'\n[workload]\nclients = 1\nrows = 3\noperations = 40\n\
+             mix = {{ read = 1, update = 0, modify = 0, insert = 0, delete = 0 }}\n",
+            entry.name
+        );
+        let reads = common::run_once(&text, 1).measure.reads;
+        // One has no cache; the other has counters in it, which are no rows.
+        if ["no-cache", "cached-counter"].contains(&entry.name.as_str()) {
+            assert_eq!((reads.hits, reads.misses), (0, 0), "{}", entry.name);
+            continue;
+        }
+        assert_eq!(reads.hits + reads.misses, 40, "{}: {reads:?}", entry.name);
+        assert!(reads.misses >= 2, "{}: {reads:?}", entry.name);
+    }
 }
