@@ -273,11 +273,11 @@ impl Followed {
             Value::NULL if op.outcome == Outcome::Failed => true,
             Value::NULL => self.replaced(op) < settled.min(absent_since),
             value if awaited.binary_search(&value).is_ok() => false,
-            value => {
-                let known = values.get(key, value);
-                let failed = op.outcome == Outcome::Failed && op.start < settled;
-                (known.writes > 0 && known.replaced < settled) || (known.writes == 0 && failed)
-            }
+            value => match values.get(key, value) {
+                // A write that failed.
+                known if known.writes == 0 => op.outcome != Outcome::Ok,
+                known => known.replaced < settled,
+            },
         };
         let gone: Vec<bool> = ops.iter().map(gone).collect();
         // A cluster that is kept may grow; what it could then conflict with stays as well.
