@@ -222,12 +222,17 @@ fn the_value_at_the_start_is_forgotten_too() {
 /// A read may begin at the very time until which a value can have been there.
 #[test]
 fn a_value_is_kept_until_it_is_certainly_replaced() {
-    let mut ops =
-        vec![Op::new(0, Kind::Write, Value(2), 0, 10), Op::new(0, Kind::Write, Value(3), 20, 30)];
+    let mut ops = vec![Op::new(0, Kind::Write, Value(3), 20, 30)];
     ops.extend((0..61).map(|number| Op::new(0, Kind::Read, Value(3), 31 + number / 3, 60)));
+    ops.push(Op::new(0, Kind::Write, Value(999), 60, 61).failed());
     // With this one the key is judged.
     ops.push(Op::new(0, Kind::Read, Value(3), 60, 30 + HORIZON));
     ops.push(Op::new(1, Kind::Read, Value(2), 30, 29 + HORIZON));
+    assert_eq!(linear::judge(&ops, Value(2)), Verdict::Holds);
+    assert!(follow(&ops, Value(2), |_| None).alarm.is_none());
+    // The same where it was written.
+    ops[62] = Op::new(0, Kind::Write, Value(2), 0, 10);
+    ops.swap(0, 62);
     assert_eq!(linear::judge(&ops, Value(1)), Verdict::Holds);
     assert!(follow(&ops, Value(1), |_| None).alarm.is_none());
 }

@@ -273,11 +273,8 @@ impl Followed {
             Value::NULL if op.outcome == Outcome::Failed => true,
             Value::NULL => self.replaced(op) < settled.min(absent_since),
             value if awaited.binary_search(&value).is_ok() => false,
-            value => match values.get(key, value) {
-                // A write that failed.
-                known if known.writes == 0 => op.outcome != Outcome::Ok,
-                known => known.replaced < settled,
-            },
+            // One whose only writes failed counts as replaced at the start.
+            value => values.get(key, value).replaced < settled,
         };
         let gone: Vec<bool> = ops.iter().map(gone).collect();
         // A cluster that is kept may grow; what it could then conflict with stays as well.
