@@ -153,16 +153,21 @@ fn a_limit_makes_no_verdict_wrong() {
 }
 
 /// Value 1, which is there at the start, is written again while it is read: only a search tells.
-fn needs_a_search() -> Vec<Op> {
-    vec![Op::new(0, Kind::Write, Value(1), 0, 10), Op::new(1, Kind::Read, Value(1), 0, 10)]
+/// So many operations are open at once.
+fn needs_a_search(open: u32) -> Vec<Op> {
+    let write = Op::new(0, Kind::Write, Value(1), 0, 10);
+    let read = |client: u32| match client {
+        1 => Op::new(client, Kind::Read, Value(1), 0, 10),
+        _ => Op::new(client, Kind::Read, Value(1), 0, 1_000),
+    };
+    std::iter::once(write).chain((1..open).map(read)).collect()
 }
 
 /// What is open at once has a bit each, in words of 64: one, four or thirty-two.
 #[test]
 fn as_many_operations_may_be_open_as_there_are_bits() {
     for open in [63, 64, 65, 255, 256, 257, 2_047, 2_048] {
-        let mut ops = needs_a_search();
-        ops.extend((2..open).map(|client| Op::new(client, Kind::Read, Value(1), 0, 1_000)));
+        let mut ops = needs_a_search(open);
         assert_eq!(linear::judge(&ops, Value(1)), Verdict::Holds, "{open} open");
         // Value 1 is gone for good when it is read again.
         ops.push(Op::new(0, Kind::Write, Value(2), 20, 30));
@@ -172,15 +177,13 @@ fn as_many_operations_may_be_open_as_there_are_bits() {
         };
         assert!(violation.ops.len() <= 4, "{violation:?}");
     }
-    let mut ops = needs_a_search();
-    ops.extend((2..2_049).map(|client| Op::new(client, Kind::Read, Value(1), 0, 1_000)));
-    assert!(matches!(linear::judge(&ops, Value(1)), Verdict::Unknown(_)));
+    assert!(matches!(linear::judge(&needs_a_search(2_049), Value(1)), Verdict::Unknown(_)));
 }
 
 /// Neither operations that have ended nor crashed writes that nobody reads need a bit.
 #[test]
 fn bits_are_used_again() {
-    let mut ops = needs_a_search();
+    let mut ops = needs_a_search(2);
     for number in 0..3_000 {
         let (value, at) = (Value(2 + number), 20 + 10 * u64::from(number));
         ops.push(Op::new(0, Kind::Write, value, at, at + 1));

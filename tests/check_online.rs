@@ -4,7 +4,7 @@ mod notation;
 
 use std::time::Duration;
 
-use notation::random::{Family, PLAIN, draw};
+use notation::random::{Family, PLAIN, by_effect, draw};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use staleproof::check::linear::{self, Proof, Verdict, verify};
@@ -25,15 +25,8 @@ const LONG: Family =
 fn history(family: &Family, one_in: u32, rng: &mut ChaCha8Rng) -> (Vec<Op>, Value) {
     let (mut ops, initial) = draw(family, rng);
     let initial = if family.percent_absent == 0 { Value(1) } else { initial };
-    let point = |op: &Op, rng: &mut ChaCha8Rng| {
-        let end = if op.outcome == Outcome::Ok { op.end.0 } else { op.start.0 + 20 };
-        rng.random_range(op.start.0..=end)
-    };
-    let mut points: Vec<(u64, usize)> =
-        (0..ops.len()).map(|place| (point(&ops[place], rng), place)).collect();
-    points.sort_unstable();
     let mut now = vec![initial];
-    for (_, place) in points {
+    for place in by_effect(&ops, rng) {
         let op = &mut ops[place];
         match op.kind {
             Kind::Write if op.outcome != Outcome::Failed => now.push(op.value),

@@ -4,18 +4,11 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use staleproof::run::Run;
+use staleproof::scenario::find_files;
 use staleproof::time::Time;
-
-fn shipped() -> Vec<(String, String)> {
-    let folders = ["scenarios/article", "scenarios/hazards"];
-    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let text = |path: &std::path::PathBuf| std::fs::read_to_string(path).unwrap();
-    paths.iter().map(|path| (path.display().to_string(), text(path))).collect()
-}
 
 /// The keys whose entries differ from their rows at the end, and since when.
 fn exposed(run: &Run) -> BTreeMap<String, Time> {
@@ -33,7 +26,9 @@ fn audited(run: &Run) -> BTreeMap<String, Time> {
 #[test]
 fn what_the_audit_finds_is_exposed_at_the_end_and_nothing_else() {
     let mut bad = 0;
-    for (name, text) in shipped() {
+    for file in find_files(Path::new("scenarios")).unwrap() {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(&file).unwrap();
         for seed in 0..3 {
             let run = common::run_once(&text, seed);
             let (exposed, audited) = (exposed(&run), audited(&run));
@@ -50,10 +45,10 @@ fn what_the_audit_finds_is_exposed_at_the_end_and_nothing_else() {
     assert!(bad > 100, "{bad} bad entries");
 }
 
-fn run(pattern: &str, more: &str) -> Run {
+fn run(pattern: &str) -> Run {
     let text = format!(
         "claim = '-'\npattern = '{pattern}'\n[workload]\nclients = 3\nrows = 3\noperations = 40\n\
-         mix = {{ read = 4, update = 2, insert = 1, delete = 1 }}\n{more}"
+         mix = {{ read = 4, update = 2, insert = 1, delete = 1 }}\n"
     );
     common::run_once(&text, 1)
 }
@@ -62,12 +57,12 @@ fn run(pattern: &str, more: &str) -> Run {
 fn entries_that_nobody_is_served_are_not_exposed() {
     // They lie under keys of their own, to which only the pattern knows the way.
     for pattern in ["version-in-key", "generation-namespace", "epoch-key"] {
-        assert_eq!(run(pattern, "").exposure, None, "{pattern}");
+        assert_eq!(run(pattern).exposure, None, "{pattern}");
     }
     // Each hit is compared with the row's version.
-    let exposure = run("validated-read", "").exposure.expect("steps are recorded");
+    let exposure = run("validated-read").exposure.expect("steps are recorded");
     assert_eq!(exposure.intervals, [], "{exposure:?}");
-    let exposure = run("cache-aside", "").exposure.expect("steps are recorded");
+    let exposure = run("cache-aside").exposure.expect("steps are recorded");
     assert!(exposure.intervals.len() > 10 && exposure.longest_nanos > 0, "{exposure:?}");
 }
 

@@ -5,6 +5,7 @@
 #   tests/mutants.sh                  all checkers: hours
 #   tests/mutants.sh linear/nulls     one file
 #   SHARD=0/4 tests/mutants.sh        a quarter of the mutants of each file
+#   TIMEOUT=40 tests/mutants.sh       more seconds for each, beside other work
 #
 # What survives and why it may is in tests/mutants.md. The checkers depend on little, so they
 # and their tests are built as a package of their own, where a mutant takes seconds instead of
@@ -22,6 +23,8 @@ manifest() { printf '[package]\nname = "%s"\nversion = "0.0.0"\nedition = "2024"
 
 cp -r src/{operation.rs,time.rs,parallel.rs,step,history} "$small/vocabulary/src/"
 printf 'pub mod %s;\n' history operation parallel step time > "$small/vocabulary/src/lib.rs"
+# What the checkers may use within one crate.
+sed -i 's/pub(crate) fn value_bytes/pub fn value_bytes/' "$small/vocabulary/src/history/log.rs"
 {
     manifest vocabulary
     echo '[dependencies]'

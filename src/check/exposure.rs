@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use super::States;
 use crate::history::record::{History, KeyId, StepKind, StepRecord, StepResult};
 use crate::operation::OpId;
-use crate::step::{NodeId, RowId, Win};
+use crate::step::{NodeId, Win};
 use crate::time::Time;
 
 /// An interval in which a key's entry differed from its row.
@@ -48,12 +48,12 @@ struct Held {
 }
 
 struct Sweep<'a> {
+    history: &'a History,
     states: &'a States,
-    /// By key: the row whose own key it is.
-    rows: &'a [Option<RowId>],
-    validated: bool,
-    /// Whether a row was stored under its own key, and whether under another.
-    stored: (bool, bool),
+    /// Whether a row was stored under its own key.
+    own_keys: bool,
+    /// Whether one was stored under another.
+    other_keys: bool,
     committed: FxHashMap<KeyId, usize>,
     held: FxHashMap<KeyId, Held>,
     intervals: Vec<Interval>,
@@ -66,10 +66,10 @@ pub fn measure(history: &History, states: &States) -> Option<Exposure> {
         return None;
     }
     let mut sweep = Sweep {
+        history,
         states,
-        rows: &history.rows,
-        validated: history.readers_validate,
-        stored: (false, false),
+        own_keys: false,
+        other_keys: false,
         committed: FxHashMap::default(),
         held: FxHashMap::default(),
         intervals: Vec::new(),
@@ -83,7 +83,7 @@ pub fn measure(history: &History, states: &States) -> Option<Exposure> {
             sweep.commit(commit.key, commit.at);
         }
     }
-    if sweep.stored == (false, true) {
+    if sweep.other_keys && !sweep.own_keys {
         return None;
     }
     let end = history.phases.audit;
@@ -140,11 +140,11 @@ impl Sweep<'_> {
     }
 
     fn install(&mut self, key: KeyId, step: &StepRecord) {
-        let own = matches!(self.rows.get(key.0 as usize), Some(Some(_)));
-        self.stored = (self.stored.0 || own, self.stored.1 || !own);
-        if !own {
+        if !matches!(self.history.rows.get(key.0 as usize), Some(Some(_))) {
+            self.other_keys = true;
             return;
         }
+        self.own_keys = true;
         let held = Held {
             value: (!step.absent).then_some(step.value),
             node: step.node,
@@ -183,7 +183,7 @@ impl Sweep<'_> {
         let Some(held) = self.held.get_mut(&key) else { return };
         let row = (!state.absent).then_some(state.writer);
         // Readers who compare a row with the database are served no other.
-        let unread = held.marked || (self.validated && held.value.is_some());
+        let unread = held.marked || (self.history.readers_validate && held.value.is_some());
         let differs = held.value != row && !unread;
         match (differs, held.differs_since) {
             (true, None) => held.differs_since = Some(at),

@@ -176,7 +176,7 @@ impl Log {
     }
 
     /// The bytes of a value's name, which need not be text for a value that no operation has.
-    pub fn value_bytes(&self, key: KeyId, value: Value) -> Option<&[u8]> {
+    pub(crate) fn value_bytes(&self, key: KeyId, value: Value) -> Option<&[u8]> {
         let (_, values) = self.index();
         let number = value.0.checked_sub(1)?;
         Some(self.names.values.bytes(values.place(key.0, number)))

@@ -410,10 +410,11 @@ impl Client {
     /// Lets the proxy know what is to be done to the next request.
     fn strike(&mut self, kind: StepKind, node: NodeId) {
         let Some(rules) = &self.seat.rules else { return };
+        let now = Time(self.nanos());
         let current = &mut self.current;
         current.number += 1;
         let target = Target {
-            now: Time(self.seat.shared.start.elapsed().as_nanos() as u64),
+            now,
             kind,
             commits: false,
             client: self.seat.id,

@@ -110,9 +110,8 @@ pub fn draw(family: &Family, rng: &mut ChaCha8Rng) -> (Vec<Op>, Value) {
     (ops, initial)
 }
 
-/// Histories that a register with a fault produced: many operations, most of which fit.
-pub fn simulate(family: &Family, rng: &mut ChaCha8Rng) -> (Vec<Op>, Value) {
-    let (mut ops, initial) = draw(family, rng);
+/// The places of the operations in the order of moments drawn within their intervals.
+pub fn by_effect(ops: &[Op], rng: &mut ChaCha8Rng) -> Vec<usize> {
     let mut points: Vec<(u64, usize)> = ops
         .iter()
         .enumerate()
@@ -122,9 +121,16 @@ pub fn simulate(family: &Family, rng: &mut ChaCha8Rng) -> (Vec<Op>, Value) {
         })
         .collect();
     points.sort_unstable();
+    points.into_iter().map(|(_, place)| place).collect()
+}
+
+/// Histories that a register with a fault produced: many operations, most of which fit.
+pub fn simulate(family: &Family, rng: &mut ChaCha8Rng) -> (Vec<Op>, Value) {
+    let (mut ops, initial) = draw(family, rng);
+    let places = by_effect(&ops, rng);
     let mut now = initial;
     let faulty = rng.random_range(0..3u32) == 0;
-    for (_, place) in points {
+    for place in places {
         let op = &mut ops[place];
         match op.kind {
             Kind::Write if op.outcome != Outcome::Failed => now = op.value,
