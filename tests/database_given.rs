@@ -6,10 +6,12 @@
 #[path = "common/given.rs"]
 mod given;
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use given::{IN_URL, PASSWORD, start};
+use given::{Given, IN_URL, PASSWORD, start};
 
 /// What the tool printed, and its exit code.
 fn run(database: &str, isolation: &str) -> (Option<i32>, String) {
@@ -135,4 +137,52 @@ fn a_given_postgres_that_stands_still_is_given_up_by_who_reads_its_log() {
 #[test]
 fn a_given_mariadb_that_stands_still_is_given_up() {
     stopped("mariadb", "cache-aside");
+}
+
+/// The port of a way to this server on which whoever says this is not heard from there on.
+fn deaf_to(words: &'static str, given: &Given) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let (port, server) = (listener.local_addr().unwrap().port(), given.port);
+    let carry = move |mut client: TcpStream| {
+        let mut server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+        let (mut back, mut answers) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+        let mut said = [0; 4096];
+        while let Ok(length @ 1..) = client.read(&mut said) {
+            if said[..length].windows(words.len()).any(|part| part == words.as_bytes()) {
+                std::thread::park();
+            }
+            server.write_all(&said[..length]).unwrap();
+        }
+        let _ = server.shutdown(std::net::Shutdown::Both);
+    };
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::spawn(move || carry(client));
+        }
+    });
+    port
+}
+
+/// A session's first question is waited for no longer than any other.
+fn deaf_from_the_start(kind: &'static str, words: &'static str) {
+    let Some(mut given) = start(kind) else { return };
+    let port = given.port;
+    given.port = deaf_to(words, &given);
+    let begun = Instant::now();
+    let (code, said) = run(&given.url(IN_URL, ""), "read-committed");
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("did not answer within 30 s; is it stopped"), "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(60), "it took {:?}", begun.elapsed());
+    given.port = port;
+    assert_eq!(given.namespaces(), [""; 0], "a namespace is left");
+}
+
+#[test]
+fn a_given_server_that_goes_deaf_while_a_session_begins_is_given_up() {
+    let mariadb = || deaf_from_the_start("mariadb", "TRANSACTION ISOLATION LEVEL");
+    std::thread::scope(|scope| {
+        scope.spawn(mariadb);
+        deaf_from_the_start("postgres", "pg_backend_pid");
+    });
 }

@@ -23,8 +23,10 @@ export STALEPROOF_SOAK="${STALEPROOF_SOAK:-60}"
 #
 # A busy machine can upset a test of real servers in real time: what fails of those is tried once
 # more, by itself. Whatever else fails, and whatever fails twice, has failed.
+#
+# What hangs is ended, so that the log shows which test it was.
 mkdir -p target
-if ! cargo test --lib --bins --tests --features proptest --no-fail-fast 2>&1 \
+if ! timeout 50m cargo test --lib --bins --tests --features proptest --no-fail-fast 2>&1 \
     | tee target/tests.log; then
     failed=$(sed -n 's/^    `\(--.*\)`$/\1/p' target/tests.log)
     [ -n "$failed" ] || exit 1

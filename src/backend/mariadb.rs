@@ -311,15 +311,18 @@ impl Server for MariaDb {
     }
 
     fn open(&mut self) -> Result<(SessionId, MariaDbSession), String> {
-        let options = self.options.clone();
-        let connected = deadline::within(move || Conn::new(options))?;
-        let mut client = connected.map_err(|error| refused(&error))?;
+        let (options, level) = (self.options.clone(), level(self.isolation));
+        // The first questions too are waited for no longer than a connection.
+        let opened = deadline::within(move || {
+            let mut client = Conn::new(options).map_err(|error| refused(&error))?;
+            let set = format!("SET SESSION TRANSACTION ISOLATION LEVEL {level}");
+            client.query_drop(set).map_err(|error| text(&error))?;
+            let set = "SET SESSION innodb_lock_wait_timeout = 3600, sql_mode = 'STRICT_ALL_TABLES'";
+            client.query_drop(set).map_err(|error| text(&error))?;
+            Ok::<_, String>(client)
+        });
+        let client = opened??;
         let id = SessionId::from(client.connection_id());
-        let level = level(self.isolation);
-        let set = format!("SET SESSION TRANSACTION ISOLATION LEVEL {level}");
-        client.query_drop(set).map_err(|error| text(&error))?;
-        let set = "SET SESSION innodb_lock_wait_timeout = 3600, sql_mode = 'STRICT_ALL_TABLES'";
-        client.query_drop(set).map_err(|error| text(&error))?;
         Ok((id, MariaDbSession::new(client, Arc::clone(&self.tables))))
     }
 

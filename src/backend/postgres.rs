@@ -21,7 +21,7 @@ use postgres::error::SqlState;
 use postgres::types::ToSql;
 use postgres::{Client, Config, NoTls};
 
-use control::{Control, bounded, connect};
+use control::{Control, bounded};
 use session::{PostgresSession, row_of};
 use statements::Statements;
 
@@ -29,7 +29,7 @@ use super::feed::Feed;
 use super::server::{Recipe, Running, versioned_folders};
 use super::sessions::{Means, Server, SessionId, Sessions};
 use super::url::{ServerPlace, ServerUrl};
-use super::{BackendError, Database};
+use super::{BackendError, Database, deadline};
 use crate::step::{Isolation, Row, RowId, Table, TableSpec};
 
 /// Milliseconds after which a waiting process looks for a deadlock; our servers are quick.
@@ -268,12 +268,16 @@ impl Server for Postgres {
     }
 
     fn open(&mut self) -> Result<(SessionId, PostgresSession), String> {
-        let mut client = connect(&self.config)?;
-        let row = client.query_one("SELECT pg_backend_pid()", &[]).map_err(|e| text(&e))?;
-        let id = row.get::<_, i32>(0) as SessionId;
-        let level = level(self.isolation);
-        let set = format!("SET default_transaction_isolation = '{}'", level.to_lowercase());
-        client.batch_execute(&set).map_err(|error| text(&error))?;
+        let (config, level) = (self.config.clone(), level(self.isolation).to_lowercase());
+        // The first questions too are waited for no longer than a connection.
+        let opened = deadline::within(move || {
+            let mut client = config.connect(NoTls).map_err(|error| refused(&error))?;
+            let id = client.query_one("SELECT pg_backend_pid()", &[]).map_err(|e| text(&e))?;
+            let set = format!("SET default_transaction_isolation = '{level}'");
+            client.batch_execute(&set).map_err(|error| text(&error))?;
+            Ok::<_, String>((id.get::<_, i32>(0) as SessionId, client))
+        });
+        let (id, client) = opened??;
         Ok((id, PostgresSession::new(client, Arc::clone(&self.tables))))
     }
 

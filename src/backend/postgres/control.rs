@@ -73,7 +73,7 @@ impl Control {
 }
 
 /// A new connection, or that the server does not take it in time.
-pub(super) fn connect(config: &Config) -> Result<Client, String> {
+fn connect(config: &Config) -> Result<Client, String> {
     let config = config.clone();
     within(move || config.connect(NoTls))?.map_err(|error| refused(&error))
 }
