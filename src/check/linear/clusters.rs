@@ -3,6 +3,7 @@
 //! Times are shifted by one, so that 0 can stand for "before everything", where the value at
 //! the start was written; what never ended has the largest time.
 
+use super::nearly;
 use crate::history::log::{Kind, Op, Value};
 use crate::operation::Outcome;
 use crate::time::Time;
@@ -16,6 +17,20 @@ pub(super) struct Cluster {
     pub last_start: u64,
     /// Its write, or its only operation; [`INITIAL`] for the value at the start.
     pub tag: u32,
+    /// What it is to a sweep.
+    pub role: Role,
+}
+
+/// What clusters are for reads of absence, in the order in which those due at one time are dealt
+/// with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// A read of absence.
+    Read,
+    /// A delete.
+    Delete,
+    /// Whatever leaves a value.
+    Value,
 }
 
 /// The tag of the cluster of the value at the start.
@@ -55,6 +70,16 @@ impl Known {
         self.read_start > 0
     }
 
+    /// The cluster of a value that was written once, then.
+    fn cluster(&self, written: (u64, u64)) -> Cluster {
+        Cluster {
+            first_end: self.read_end.min(written.1),
+            last_start: self.read_start.max(written.0),
+            tag: self.write,
+            role: Role::Value,
+        }
+    }
+
     /// Whether a read that ended then is of a value that nobody had begun to write.
     pub fn is_misread(&self, ops: &[Op], read_end: u64) -> bool {
         self.writes == 0 || ops.get(self.write as usize).is_some_and(|w| read_end < start(w))
@@ -81,37 +106,37 @@ pub(super) fn build(ops: &[Op], initial: Value) -> Clusters {
     let values = collect(ops, initial);
     let mut all = Vec::with_capacity(ops.len().min(2 * values.len()));
     let (mut misread, mut ambiguous) = (false, false);
-    for known in values.iter().skip(1) {
-        if !known.is_read() {
-            continue;
-        }
+    for known in values.iter().skip(1).filter(|known| known.is_read()) {
         misread |= known.is_misread(ops, known.read_end);
         ambiguous |= known.writes > 1;
-        if known.writes == 1 {
-            let written = ops.get(known.write as usize).map_or((0, 0), |w| (start(w), end(w)));
-            all.push(Cluster {
-                first_end: known.read_end.min(written.1),
-                last_start: known.read_start.max(written.0),
-                tag: known.write,
-            });
+    }
+    let own = &values[initial.0 as usize];
+    if initial != Value::NULL && own.writes == 1 && own.is_read() {
+        all.push(own.cluster((0, 0)));
+    }
+    // In the order of the history, so that they are nearly sorted.
+    for (place, op) in ops.iter().enumerate() {
+        let known = &values[op.value.0 as usize];
+        let (certain, null) = (op.outcome == Outcome::Ok, op.value == Value::NULL);
+        let alone = |role| Cluster {
+            first_end: end(op),
+            last_start: start(op),
+            tag: u32::try_from(place).expect("a key has fewer than 2^32 operations"),
+            role,
+        };
+        let once = known.writes == 1 && op.may_write();
+        match op.kind {
+            Kind::Read if null && certain => all.push(alone(Role::Read)),
+            Kind::Write if null && certain => all.push(alone(Role::Delete)),
+            Kind::Write if !null && known.is_read() && once => {
+                all.push(known.cluster((start(op), end(op))));
+            }
+            Kind::Write if !null && !known.is_read() && certain => all.push(alone(Role::Value)),
+            _ => {}
         }
     }
     let absence = values[0].is_read();
-    for (place, op) in ops.iter().enumerate() {
-        let alone = match op.kind {
-            _ if op.outcome != Outcome::Ok => false,
-            Kind::Write => op.value == Value::NULL || !values[op.value.0 as usize].is_read(),
-            Kind::Read => op.value == Value::NULL,
-        };
-        if alone {
-            all.push(Cluster {
-                first_end: end(op),
-                last_start: start(op),
-                tag: u32::try_from(place).expect("a key has fewer than 2^32 operations"),
-            });
-        }
-    }
-    all.sort_unstable_by_key(|cluster| (cluster.first_end, cluster.tag));
+    nearly::sort(&mut all, |cluster| (cluster.first_end, cluster.tag));
     Clusters { all, values, misread, absence, ambiguous }
 }
 

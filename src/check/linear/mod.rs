@@ -10,6 +10,7 @@ mod blocks;
 mod clusters;
 mod core;
 mod keys;
+mod nearly;
 mod nulls;
 mod search;
 mod split;

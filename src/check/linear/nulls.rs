@@ -22,18 +22,11 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::blocks::Blocks;
-use super::clusters::{Cluster, Clusters, Reads, end, start};
+use super::clusters::{Cluster, Clusters, Reads, Role, end, start};
+use super::nearly;
 use super::witness::violation;
 use super::{Proof, Violation};
-use crate::history::log::{Kind, Op, Value};
-
-/// What can become due, in the order in which that is dealt with at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    Read,
-    Delete,
-    Cluster,
-}
+use crate::history::log::{Op, Value};
 
 struct Sweep<'a> {
     ops: &'a [Op],
@@ -75,8 +68,8 @@ pub(super) fn sweep(
     let mut opening = openings.iter().peekable();
     let mut left = clusters.all.as_slice();
     while let Some(first) = left.first() {
-        while let Some((_, tag)) = opening.next_if(|(time, _)| *time <= first.first_end) {
-            sweep.opens(*tag);
+        while let Some((.., tag, role)) = opening.next_if(|(time, ..)| *time <= first.first_end) {
+            sweep.opens(*tag, *role);
         }
         let (due, later) = left.split_at(due_together(left));
         sweep.due(due).map_err(|read| sweep.shortage(read))?;
@@ -85,56 +78,47 @@ pub(super) fn sweep(
     Ok(sweep.order)
 }
 
-/// When everything opens that is no forward zone, with its tag.
-fn openings(ops: &[Op], clusters: &Clusters) -> Vec<(u64, u32)> {
+/// When everything opens that is no forward zone, with its tag and role.
+fn openings(ops: &[Op], clusters: &Clusters) -> Vec<(u64, u32, Role)> {
     let single = clusters.all.iter().filter(|cluster| !cluster.is_forward());
-    let mut openings: Vec<(u64, u32)> = Vec::with_capacity(clusters.all.len());
-    openings.extend(single.map(|cluster| (cluster.last_start, cluster.tag)));
+    let mut openings: Vec<(u64, u32, Role)> = Vec::with_capacity(clusters.all.len());
+    openings.extend(single.map(|cluster| (cluster.last_start, cluster.tag, cluster.role)));
     let unknown = |op: &Op| op.may_write() && op.value == Value::NULL && end(op) == u64::MAX;
     let unknown = ops.iter().enumerate().filter(|(_, op)| unknown(op));
-    openings.extend(unknown.map(|(place, op)| (start(op), place as u32)));
-    openings.sort_unstable();
+    openings.extend(unknown.map(|(place, op)| (start(op), place as u32, Role::Delete)));
+    nearly::sort(&mut openings, |opening| *opening);
     openings
 }
 
 /// How many of these become due at the same time: when the first does, or inside the forward
 /// zone that begins then. No second one can, since forward zones are disjoint.
 fn due_together(clusters: &[Cluster]) -> usize {
-    let time = clusters[0].first_end;
-    let same = clusters.partition_point(|cluster| cluster.first_end == time);
-    match clusters[..same].iter().find(|cluster| cluster.is_forward()) {
-        Some(zone) => clusters.partition_point(|cluster| cluster.first_end < zone.last_start),
-        None => same,
+    let (mut until, mut due) = (clusters[0].first_end + 1, 0);
+    while let Some(cluster) = clusters.get(due).filter(|cluster| cluster.first_end < until) {
+        until = until.max(cluster.last_start);
+        due += 1;
     }
+    due
 }
 
 impl Sweep<'_> {
-    fn what(&self, tag: u32) -> Due {
-        match self.ops.get(tag as usize) {
-            Some(op) if op.value != Value::NULL => Due::Cluster,
-            Some(op) if op.kind == Kind::Read => Due::Read,
-            Some(_) => Due::Delete,
-            None => Due::Cluster,
-        }
-    }
-
-    fn opens(&mut self, tag: u32) {
-        match self.what(tag) {
-            Due::Read if self.empty => self.place(tag),
-            Due::Read => self.waiting_reads.push(tag),
-            Due::Delete => {
+    fn opens(&mut self, tag: u32, role: Role) {
+        match role {
+            Role::Read if self.empty => self.place(tag),
+            Role::Read => self.waiting_reads.push(tag),
+            Role::Delete => {
                 self.open_deletes.push(Reverse((end(&self.ops[tag as usize]), tag)));
             }
-            Due::Cluster => self.waiting_clusters.push(tag),
+            Role::Value => self.waiting_clusters.push(tag),
         }
     }
 
     /// Deals with all that is due at one time; fails with a read for which no delete is left.
     fn due(&mut self, due: &[Cluster]) -> Result<(), u32> {
-        for what in [Due::Read, Due::Delete, Due::Cluster] {
-            for cluster in due.iter().filter(|cluster| !cluster.is_forward()) {
-                if self.what(cluster.tag) == what && !self.placed[cluster.tag as usize] {
-                    self.place_due(what, cluster.tag)?;
+        for role in [Role::Read, Role::Delete, Role::Value] {
+            for cluster in due.iter().filter(|one| one.role == role && !one.is_forward()) {
+                if !self.placed[cluster.tag as usize] {
+                    self.place_due(role, cluster.tag)?;
                 }
             }
         }
@@ -146,15 +130,15 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    fn place_due(&mut self, what: Due, tag: u32) -> Result<(), u32> {
-        match what {
-            Due::Read => {
+    fn place_due(&mut self, role: Role, tag: u32) -> Result<(), u32> {
+        match role {
+            Role::Read => {
                 let delete = self.next_delete().ok_or(tag)?;
                 self.demands.push((tag, delete));
                 self.fire(delete);
             }
-            Due::Delete => self.fire(tag),
-            Due::Cluster => {
+            Role::Delete => self.fire(tag),
+            Role::Value => {
                 self.place_clusters();
                 self.empty = false;
             }
@@ -177,7 +161,10 @@ impl Sweep<'_> {
     }
 
     fn place_clusters(&mut self) {
-        std::mem::take(&mut self.waiting_clusters).into_iter().for_each(|tag| self.place(tag));
+        let mut waiting = std::mem::take(&mut self.waiting_clusters);
+        waiting.drain(..).for_each(|tag| self.place(tag));
+        // Its room serves the next ones.
+        self.waiting_clusters = waiting;
     }
 
     fn fire(&mut self, delete: u32) {

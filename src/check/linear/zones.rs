@@ -33,13 +33,13 @@ impl Cluster {
 /// to look back at: it is the last forward one, or nothing later can conflict with what is before
 /// it.
 pub(super) fn conflict(clusters: &[Cluster]) -> bool {
-    let mut last = Cluster { first_end: 0, last_start: 0, tag: 0 };
-    for cluster in clusters {
+    let Some((mut last, later)) = clusters.split_first() else { return false };
+    for cluster in later {
         if cluster.first_end < last.last_start && last.before(cluster) {
             return true;
         }
         if cluster.last_start > last.last_start {
-            last = *cluster;
+            last = cluster;
         }
     }
     false
