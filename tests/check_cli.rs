@@ -256,3 +256,59 @@ fn an_undecided_key_is_named_in_the_json() {
     assert!(undecided["unknown"][0]["visited"].as_u64() > Some(1));
     assert_eq!(json("1000000")["unknown_keys"], 0);
 }
+
+#[test]
+fn what_was_over_before_a_read_of_absence_is_named() {
+    let read = op(1, "read", "k", "\"c\"", 1, 3);
+    let absent = op(2, "read", "k", "null", 5, 6);
+    let unknown =
+        op(0, "write", "k", "\"c\"", 1, 9).replace("9,", "null,").replace("ok", "unknown");
+    let late = op(0, "write", "k", "\"c\"", 2, 9);
+    for (write, sentence) in [
+        (unknown, "client 1 had read c by 3ns and no delete came since"),
+        (late, "client 1 had read c by 3ns and no delete came after client 0's write of c began"),
+    ] {
+        let text = [&read, &write, &absent].map(String::as_str).concat();
+        check().write_stdin(text).assert().code(1).stdout(contains(sentence));
+    }
+}
+
+#[test]
+fn a_history_may_begin_at_time_zero() {
+    let text = |from: u64| {
+        let write = op(1, "write", "k", "\"v1\"", from, from + 1);
+        write + &op(1, "read", "k", "null", from + 5, from + 6)
+    };
+    for from in [0, 1] {
+        for expectation in ["read_your_writes = violated", "lost_writes = 1", "stale_reads = 1"] {
+            check().args(["--expect", expectation]).write_stdin(text(from)).assert().code(0);
+        }
+    }
+}
+
+#[test]
+fn an_undecided_key_may_be_violated() {
+    let value = |number: u64| format!("\"{}\"", number % 2);
+    let lines = (0..24).map(|number| match number % 2 {
+        0 => op(number as u32, "write", "k", &value(number / 2), 0, 100),
+        _ => op(number as u32, "read", "k", &value(number / 4), 101 + number, 140),
+    });
+    let text: String = lines.collect();
+    for (expectation, code) in
+        [("violated_keys = 0", 3), ("violated_keys <= 1", 0), ("violated_keys > 1", 1)]
+    {
+        let mut check = check();
+        check.args(["--limit", "1", "--expect", expectation]);
+        check.write_stdin(text.clone()).assert().code(code);
+    }
+}
+
+#[test]
+fn following_tells_what_it_found_before_a_wrong_line() {
+    let cut = stale() + "{\"client\":1,\"op\":\"rea";
+    let told = contains("violated  ").and(contains("not linearizable"));
+    check().args(["-", "--follow"]).write_stdin(cut).assert().code(2).stdout(told);
+    let newer = "{\"format\":2,\"initial\":{}}\n".to_owned() + &stale();
+    check().args(["-", "--follow"]).write_stdin(newer).assert().code(2).stderr(contains("newer"));
+    check().args(["-", "--follow", "--limit", "1"]).write_stdin(stale()).assert().code(2);
+}

@@ -257,7 +257,7 @@ fn what_no_register_can_do_is_rejected() {
     );
     rejects(
         "a delete is too early, since the value is read again later",
-        2,
+        3,
         "
         c5: delete k  |---|
         c0: write k=1 |--------------------|

@@ -178,3 +178,29 @@ fn keys_are_routed_over_several_servers() {
     let result = run(&common::scenario(text), "-", &registry, &servers, &mut ()).unwrap();
     assert_eq!(result.outcome, Outcome::AsExpected, "{result:#?}");
 }
+
+/// A server that stands still is given up, whatever client speaks to it.
+#[cfg(unix)]
+#[test]
+fn a_server_that_stands_still_is_given_up() {
+    let stop = |protocol: &str| {
+        let Some(server) = start() else { return };
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_staleproof"));
+        tool.args(["run", "scenarios/article/01-read-through-alone.toml", "--runs", "100000"]);
+        tool.args(["--cache", &format!("memcached://{}?protocol={protocol}", server.address)]);
+        let tool = tool.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        let begun = Instant::now();
+        let stopped = Command::new("kill").args(["-STOP", &server.child.id().to_string()]).status();
+        assert!(stopped.unwrap().success());
+        let output = tool.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(5) && said.contains("not stopped?"), "{said}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{protocol}: {:?}", begun.elapsed());
+    };
+    std::thread::scope(|scope| {
+        for protocol in ["meta", "ascii", "binary"] {
+            scope.spawn(move || stop(protocol));
+        }
+    });
+}

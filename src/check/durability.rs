@@ -17,10 +17,10 @@ pub fn judge(log: &Log, values: &Values) -> Found {
         let key = KeyId(key as u32);
         let reads = reads_by_start(log, values.ops(key));
         // From each read on: the end of the newest value that is read.
-        let mut newest = vec![Time::ZERO; reads.len() + 1];
+        let mut newest = vec![None; reads.len() + 1];
         for (number, read) in reads.iter().enumerate().rev() {
             let known = values.seen(&log.ops[*read]);
-            let end = if known.writes == 0 { Time::NEVER } else { known.last_end };
+            let end = if known.writes == 0 { Some(Time::NEVER) } else { known.last_end };
             newest[number] = newest[number + 1].max(end);
         }
         for write in acknowledged_by_end(log, values.ops(key)) {
@@ -33,7 +33,7 @@ pub fn judge(log: &Log, values: &Values) -> Found {
             found.tested += 1;
             let last = reads.last().copied().filter(|_| later < reads.len());
             let unsaid = effect != Some(Effect::Committed);
-            let replaced_by_older = unsaid && later < reads.len() && newest[later] < op.start;
+            let replaced_by_older = unsaid && later < reads.len() && newest[later] < Some(op.start);
             if effect == Some(Effect::None) || replaced_by_older {
                 found.add(std::iter::once(write).chain(last).collect());
             }

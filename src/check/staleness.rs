@@ -11,7 +11,7 @@
 
 use super::linear::{self, Verdict};
 use super::values::{Values, acknowledged_by_end, reads_by_start};
-use crate::history::log::{Log, Op};
+use crate::history::log::{Log, Op, Value};
 use crate::history::record::KeyId;
 use crate::time::Time;
 
@@ -108,12 +108,11 @@ fn faulty_time(log: &Log) -> Option<(Time, Time)> {
 fn of_read(log: &Log, values: &Values, possible: &Possible, place: usize) -> Option<OfRead> {
     let op = &log.ops[place];
     let known = values.seen(op);
-    if known.writes == 0 || known.first_start > op.end {
+    if known.writes == 0 {
         return None;
     }
     let at_least = op.start.since(known.replaced).as_nanos() as u64;
-    let own = known.write.is_some_and(|write| log.ops[write as usize].start == known.first_start);
-    let from = possible.replaced(known.first_start, own, op);
+    let from = possible.replaced(known.first_start, op);
     let at_most = op.end.since(from).as_nanos() as u64;
     Some(OfRead { place, at_least, at_most: at_most.max(at_least), versions_behind: 0 })
 }
@@ -216,40 +215,48 @@ impl Part {
     }
 }
 
-/// When a value may first have been replaced: by the earliest write that can come after it.
+/// When a value may first have been replaced: by the earliest write of another that can come after
+/// it.
 struct Possible {
-    /// The writes by deadline, the latest first, with the earliest and the next earliest start
-    /// among those.
-    by_end: Vec<(Time, Time, Time)>,
+    /// The writes by deadline, the latest first; of each with those before it, the earliest start.
+    by_end: Vec<(Time, Earliest)>,
+}
+
+/// The earliest start of some writes, the value written, and the earliest of other values.
+#[derive(Clone, Copy)]
+struct Earliest {
+    start: Time,
+    value: Value,
+    other: Time,
 }
 
 impl Possible {
     fn new(log: &Log, places: &[u32]) -> Possible {
         let writes = places.iter().map(|place| &log.ops[*place as usize]);
-        let mut by_end: Vec<(Time, Time, Time)> = writes
-            .filter(|op| op.may_write())
-            .map(|op| (op.deadline(), op.start, Time::NEVER))
-            .collect();
-        by_end.sort_unstable_by_key(|(end, start, _)| (std::cmp::Reverse(*end), *start));
-        let (mut first, mut second) = (Time::NEVER, Time::NEVER);
-        for (_, start, next) in &mut by_end {
-            (first, second) = match () {
-                () if *start < first => (*start, first),
-                () => (first, second.min(*start)),
-            };
-            (*start, *next) = (first, second);
-        }
-        Possible { by_end }
+        let mut writes: Vec<&Op> = writes.filter(|op| op.may_write()).collect();
+        writes.sort_unstable_by_key(|op| (std::cmp::Reverse(op.deadline()), op.start, op.value));
+        let mut all = Earliest { start: Time::NEVER, value: Value::NULL, other: Time::NEVER };
+        let by_end = writes.into_iter().map(|op| {
+            match op.value == all.value {
+                true => all.start = all.start.min(op.start),
+                false if op.start < all.start => {
+                    all = Earliest { start: op.start, value: op.value, other: all.start };
+                }
+                false => all.other = all.other.min(op.start),
+            }
+            (op.deadline(), all)
+        });
+        Possible { by_end: by_end.collect() }
     }
 
-    /// When a value whose write began at `written` may first have been replaced, if that was
-    /// before the read's end; `own` says that this write is one of the history, not the start.
-    fn replaced(&self, written: Time, own: bool, read: &Op) -> Time {
-        let after = self.by_end.partition_point(|(end, ..)| *end >= written);
-        let Some((_, first, second)) = after.checked_sub(1).map(|last| self.by_end[last]) else {
+    /// When the value of a read, whose first write began at `written`, may first have been
+    /// replaced, if that was before the read's end.
+    fn replaced(&self, written: Time, read: &Op) -> Time {
+        let after = self.by_end.partition_point(|(end, _)| *end >= written);
+        let Some((_, earliest)) = after.checked_sub(1).map(|last| self.by_end[last]) else {
             return read.end;
         };
-        let other = if own && first == written { second } else { first };
+        let other = if earliest.value == read.value { earliest.other } else { earliest.start };
         other.max(written).min(read.end)
     }
 }
@@ -276,7 +283,7 @@ impl Behind {
                 (ended, total) = (ended + 1, total + 1);
             }
             let known = values.seen(op);
-            let began = starts.partition_point(|start| *start <= known.last_end);
+            let began = starts.partition_point(|start| Some(*start) <= known.last_end);
             counts.push(match known.write {
                 // Only there at the start, before all writes; or nowhere, which is not asked for.
                 None => total,
@@ -317,16 +324,20 @@ pub fn delta(log: &Log, values: &Values, key: KeyId, limit: u64) -> Option<u64> 
                 false => *op,
             })
             .collect();
-        linear::judge_within(&shifted, initial, limit) == Verdict::Holds
+        match linear::judge_within(&shifted, initial, limit) {
+            Verdict::Holds => Some(true),
+            Verdict::Violated(_) => Some(false),
+            Verdict::Unknown(_) => None,
+        }
     };
     let last = ops.iter().map(|op| op.start.0).max().unwrap_or(0);
-    if !holds(last) {
+    if !holds(last)? {
         return None;
     }
     let (mut low, mut high) = (0, last);
     while low < high {
         let middle = low + (high - low) / 2;
-        match holds(middle) {
+        match holds(middle)? {
             true => high = middle,
             false => low = middle + 1,
         }

@@ -10,6 +10,7 @@ use super::values::Values;
 use crate::history::log::{Kind, Log, Op, Value};
 use crate::history::record::KeyId;
 use crate::operation::Outcome;
+use crate::time::Time;
 
 /// Judges all read-modify-writes. A finding has the read, the write that was not seen, and the
 /// write that overwrote it.
@@ -77,9 +78,10 @@ impl Unseen {
         Unseen(writes)
     }
 
-    /// A write that began after a time and was over before another one began.
-    fn between(&self, log: &Log, after: crate::time::Time, write: usize) -> Option<usize> {
-        let next = self.0.partition_point(|(op, ..)| op.start <= after);
+    /// A write that began after a time, `None` for before everything, and was over before another
+    /// one began.
+    fn between(&self, log: &Log, after: Option<Time>, write: usize) -> Option<usize> {
+        let next = self.0.partition_point(|(op, ..)| Some(op.start) <= after);
         let (_, _, first) = self.0.get(next)?;
         (*first != write && log.ops[*first].precedes(&log.ops[write])).then_some(*first)
     }

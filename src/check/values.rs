@@ -13,8 +13,9 @@ use crate::time::Time;
 pub struct Known {
     /// When the first of its writes began; zero for what was there at the start.
     pub first_start: Time,
-    /// When the last of its writes had ended; zero if it was only there at the start.
-    pub last_end: Time,
+    /// When the last of its writes had ended; `None`, before everything, if it was only there at
+    /// the start.
+    pub last_end: Option<Time>,
     /// The latest time at which it can have been the current value: then another write, which
     /// began after the end of its own, had been acknowledged.
     pub replaced: Time,
@@ -26,7 +27,7 @@ pub struct Known {
 
 const NOWHERE: Known = Known {
     first_start: Time::NEVER,
-    last_end: Time::ZERO,
+    last_end: None,
     replaced: Time::ZERO,
     writes: 0,
     write: None,
@@ -82,11 +83,11 @@ impl Values {
     pub fn seen(&self, read: &Op) -> Known {
         let known = *self.get(read.key, read.value);
         if known.writes < 2 {
-            return known;
+            return if known.first_start > read.end { NOWHERE } else { known };
         }
         let writes = self.repeated.get(&(read.key, read.value)).map_or(&[][..], Vec::as_slice);
         let begun = writes.partition_point(|(start, _)| *start <= read.end);
-        begun.checked_sub(1).map_or(known, |last| writes[last].1)
+        begun.checked_sub(1).map_or(NOWHERE, |last| writes[last].1)
     }
 
     /// Whether the value that `op` read was certainly older than what `write` wrote: all its
@@ -94,7 +95,7 @@ impl Values {
     pub fn older(&self, log: &Log, op: usize, write: usize) -> bool {
         let (op, write) = (&log.ops[op], &log.ops[write]);
         let known = self.seen(op);
-        known.writes > 0 && op.value != write.value && known.last_end < write.start
+        known.writes > 0 && op.value != write.value && known.last_end < Some(write.start)
     }
 
     fn note(&mut self, log: &Log, key: KeyId) {
@@ -112,7 +113,7 @@ impl Values {
             let known = &mut self.values[base + op.value.0 as usize];
             let before = *known;
             known.first_start = known.first_start.min(op.start);
-            known.last_end = known.last_end.max(op.deadline());
+            known.last_end = known.last_end.max(Some(op.deadline()));
             known.replaced = known.replaced.max(over);
             known.writes += 1;
             known.write = Some(*place);

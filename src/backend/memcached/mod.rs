@@ -214,14 +214,19 @@ impl Memcached {
                     self.protocol.name(),
                     DEAD_AFTER.as_secs()
                 );
-                let opened = memcache::Client::connect(url);
-                place.insert(opened.map_err(|error| dead(server, &error.to_string()))?)
+                // The builder takes the URL's limits away from the connection that it opens first.
+                let opened = memcache::Client::builder().add_server(url).and_then(|builder| {
+                    let builder = builder.with_read_timeout(DEAD_AFTER);
+                    let builder = builder.with_write_timeout(DEAD_AFTER);
+                    builder.with_connection_timeout(DEAD_AFTER).build()
+                });
+                place.insert(opened.map_err(|e| dead(server, &unreachable_text(&e.to_string())))?)
             }
         };
         match classic::execute(client, command) {
             None => Ok(None),
             Some(Ok(reply)) => Ok(Some(reply)),
-            Some(Err(error)) => Err(dead(server, &error.to_string())),
+            Some(Err(error)) => Err(dead(server, &unreachable_text(&error.to_string()))),
         }
     }
 
@@ -260,7 +265,7 @@ impl Memcached {
 }
 
 fn unreachable_text(problem: &str) -> String {
-    format!("{problem}; is memcached running there?")
+    format!("{problem}; is memcached running there, and not stopped?")
 }
 
 fn dead(server: &str, problem: &str) -> BackendError {

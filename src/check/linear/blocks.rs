@@ -7,11 +7,22 @@ use crate::time::Time;
 /// Times at which some value must have been there: of every value that is written once, and
 /// of every single operation.
 pub(super) struct Blocks {
-    /// First end, last start and last starter; by first end, with the largest last start up
-    /// to there.
-    by_end: Vec<(Time, Time, usize)>,
+    /// By first end, each with the last start and the operations of the one that starts last up to
+    /// there.
+    by_end: Vec<Block>,
     /// Last start and first end; by last start, with the least first end from there on.
     by_start: Vec<(Time, Time)>,
+}
+
+/// Operations that stand together and leave a value, so that nothing comes between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Block {
+    first_end: Time,
+    last_start: Time,
+    /// The operation that starts last, by place.
+    last: usize,
+    /// The operation that ends first, by place.
+    first: usize,
 }
 
 /// When a delete must act to serve one of several reads of absence.
@@ -38,14 +49,21 @@ impl Blocks {
     pub fn new(ops: &[Op], initial: Value) -> Blocks {
         let certain = |op: &Op| op.outcome == Outcome::Ok && op.value != Value::NULL;
         let alone = ops.iter().enumerate().filter(|(_, op)| certain(op));
-        let mut by_end: Vec<_> = alone.map(|(place, op)| (op.end, op.start, place)).collect();
+        let mut by_end: Vec<Block> = alone
+            .map(|(place, op)| Block {
+                first_end: op.end,
+                last_start: op.start,
+                last: place,
+                first: place,
+            })
+            .collect();
         by_end.extend(values_written_once(ops, initial));
-        let mut by_start: Vec<_> = by_end.iter().map(|(end, start, _)| (*start, *end)).collect();
+        let mut by_start: Vec<_> = by_end.iter().map(|b| (b.last_start, b.first_end)).collect();
         by_end.sort_unstable();
-        let mut most = (Time::ZERO, 0);
-        for (_, start, place) in &mut by_end {
-            most = most.max((*start, *place));
-            (*start, *place) = most;
+        let mut most = (Time::ZERO, 0, 0);
+        for block in &mut by_end {
+            most = most.max((block.last_start, block.last, block.first));
+            (block.last_start, block.last, block.first) = most;
         }
         by_start.sort_unstable();
         let mut least = Time::NEVER;
@@ -56,15 +74,25 @@ impl Blocks {
         Blocks { by_end, by_start }
     }
 
-    /// The last value that must be in front of a read: its first end, last start, last starter.
-    fn in_front(&self, read: &Op) -> Option<&(Time, Time, usize)> {
-        let before = self.by_end.partition_point(|(end, ..)| *end < read.start);
+    /// The last value that must be in front of a read.
+    fn in_front(&self, read: &Op) -> Option<&Block> {
+        let before = self.by_end.partition_point(|block| block.first_end < read.start);
         self.by_end.get(before.checked_sub(1)?)
     }
 
-    /// The operation of the last value that must be in front of a read.
-    pub fn in_front_of(&self, read: &Op) -> Option<usize> {
-        self.in_front(read).map(|(_, _, place)| *place)
+    /// Operations that show which value must be in front of a read, if any: one that was over
+    /// before it and that no delete in question was in time for, or one for each.
+    pub fn in_front_of(&self, ops: &[Op], read: &Op) -> impl Iterator<Item = usize> + use<> {
+        let shown = self.in_front(read).map(|block| {
+            let (first, last) = (&ops[block.first], &ops[block.last]);
+            match () {
+                () if last.precedes(read) => (Some(block.last), None),
+                () if first.start >= last.start => (Some(block.first), None),
+                () => (Some(block.first), Some(block.last)),
+            }
+        });
+        let (one, two) = shown.unwrap_or_default();
+        one.into_iter().chain(two)
     }
 
     /// When a delete that serves one of these reads must act; they are given by their end.
@@ -72,7 +100,7 @@ impl Blocks {
         let window = |read: &Op| {
             let behind = self.by_start.partition_point(|(start, _)| *start <= read.end);
             let first_behind = self.by_start.get(behind).map_or(Time::NEVER, |(_, end)| *end);
-            (self.in_front(read).map(|(_, start, _)| *start), first_behind.min(read.end))
+            (self.in_front(read).map(|block| block.last_start), first_behind.min(read.end))
         };
         let mut windows: Vec<_> = reads.map(window).collect();
         let mut least = Some(Time::NEVER);
@@ -84,18 +112,19 @@ impl Blocks {
     }
 }
 
-/// First end, last start and last starter of each value that was written once and read.
-fn values_written_once(ops: &[Op], initial: Value) -> Vec<(Time, Time, usize)> {
+/// Each value that was written once and read.
+fn values_written_once(ops: &[Op], initial: Value) -> Vec<Block> {
     let most = ops.iter().map(|op| op.value.0).max().unwrap_or(0).max(initial.0) as usize;
-    let mut all = vec![(Time::NEVER, Time::ZERO, 0, 0, false); most + 1];
-    all[initial.0 as usize].3 = 1;
+    let none = Block { first_end: Time::NEVER, last_start: Time::ZERO, last: 0, first: 0 };
+    let mut all = vec![(none, 0, false); most + 1];
+    all[initial.0 as usize].1 = 1;
     for (place, op) in ops.iter().enumerate().filter(|(_, op)| op.has_read() || op.may_write()) {
-        let of = &mut all[op.value.0 as usize];
-        (of.1, of.2) = (of.1, of.2).max((op.start, place));
-        of.0 = of.0.min(op.deadline());
-        of.3 += usize::from(op.kind == Kind::Write);
-        of.4 |= op.kind == Kind::Read;
+        let (block, writes, read) = &mut all[op.value.0 as usize];
+        (block.last_start, block.last) = (block.last_start, block.last).max((op.start, place));
+        (block.first_end, block.first) = (block.first_end, block.first).min((op.deadline(), place));
+        *writes += usize::from(op.kind == Kind::Write);
+        *read |= op.kind == Kind::Read;
     }
-    let certain = all.iter().skip(1).filter(|(.., writes, read)| *writes == 1 && *read);
-    certain.map(|(end, start, place, ..)| (*end, *start, *place)).collect()
+    let certain = all.iter().skip(1).filter(|(_, writes, read)| *writes == 1 && *read);
+    certain.map(|(block, ..)| *block).collect()
 }

@@ -196,7 +196,7 @@ impl Sweep<'_> {
         let could = |op: &Op| op.may_write() && op.value == Value::NULL && needs.by(op);
         let deletes: Vec<usize> = (0..ops.len()).filter(|place| could(&ops[*place])).collect();
         let initial = initial == Value::NULL && needs.by_the_start();
-        let separators = reads.iter().filter_map(|read| blocks.in_front_of(&ops[*read]));
+        let separators = reads.iter().flat_map(|read| blocks.in_front_of(ops, &ops[*read]));
         let used = reads.iter().chain(&deletes).copied().chain(separators).collect();
         violation(ops, Proof::TooFewDeletes { reads, deletes, initial }, used)
     }

@@ -135,6 +135,15 @@ impl Talk<'_> {
         }
     }
 
+    /// "client 3's read of v1".
+    fn doing(&self, place: usize) -> String {
+        let verb = match self.op(place).kind {
+            Kind::Read => "read",
+            Kind::Write => "write",
+        };
+        format!("{}'s {verb} of {}", self.who(place), self.value(place))
+    }
+
     fn both(&self, one: (Option<usize>, usize), other: (usize, usize)) -> String {
         let first_is_write = one.0.is_none_or(|place| self.op(place).kind == Kind::Write);
         let last_is_read = self.op(one.1).kind == Kind::Read;
@@ -147,13 +156,7 @@ impl Talk<'_> {
                 self.acknowledged(other.1)
             );
         }
-        let doing = |place: usize| {
-            let verb = match self.op(place).kind {
-                Kind::Read => "read",
-                Kind::Write => "write",
-            };
-            format!("{}'s {verb} of {}", self.who(place), self.value(place))
-        };
+        let doing = |place: usize| self.doing(place);
         let before = one.0.map_or_else(
             || format!("{} was there at the start", self.value(one.1)),
             |place| {
@@ -187,10 +190,16 @@ impl Talk<'_> {
     ) -> String {
         let supply = deletes.len() + usize::from(initial);
         if let ([read], 0) = (reads, supply) {
-            let cause = violation.ops.iter().find(|place| self.op(**place).value.0 != 0);
-            let cause = cause.map_or_else(
+            let shown = violation.ops.iter().filter(|place| self.op(**place).value.0 != 0);
+            let (over, still): (Vec<usize>, Vec<usize>) =
+                shown.partition(|place| self.op(**place).precedes(self.op(*read)));
+            let since = still.first().map_or_else(
+                || "since".to_owned(),
+                |place| format!("after {} began at {}", self.doing(*place), self.start(*place)),
+            );
+            let cause = over.first().map_or_else(
                 || "nothing had been deleted".to_owned(),
-                |place| format!("{} and no delete came since", self.acknowledged(*place)),
+                |place| format!("{} and no delete came {since}", self.acknowledged(*place)),
             );
             return format!(
                 "{} found nothing at {}, though {cause}",

@@ -47,7 +47,7 @@ pub fn judge(log: &Log, values: &Values) -> Sessions {
 /// What a client had done on one key before something began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Session {
-    /// Its last write, by place.
+    /// Its newest write, by place.
     pub wrote: Option<usize>,
     /// Its read of the newest value, by place.
     pub read: Option<usize>,
@@ -81,15 +81,16 @@ impl<'a> Past<'a> {
     pub fn of(log: &'a Log, values: &'a Values) -> Past<'a> {
         let before = vec![Session::default(); log.ops.len()];
         let mut past = Past { log, values, reads: Vec::new(), before };
-        let mut of_client = vec![Session::default(); log.clients.len()];
+        let mut of_client = vec![(Session::default(), Vec::new()); log.clients.len()];
         for key in 0..log.keys() {
             past.note(KeyId(key as u32), &mut of_client);
         }
         past
     }
 
-    /// Notes a key's operations; the clients' sessions are empty before and after it.
-    fn note(&mut self, key: KeyId, of_client: &mut [Session]) {
+    /// Notes a key's operations. Of each client there is what it has done, and which operations
+    /// of it may not have been over when the next began; both are empty before and after it.
+    fn note(&mut self, key: KeyId, of_client: &mut [(Session, Vec<usize>)]) {
         let ops = &self.log.ops;
         let mut places: Vec<usize> =
             self.values.ops(key).iter().map(|place| *place as usize).collect();
@@ -97,24 +98,32 @@ impl<'a> Past<'a> {
         places.retain(|place| ops[*place].outcome == Outcome::Ok || ops[*place].may_write());
         places.sort_unstable_by_key(|place| (ops[*place].start, ops[*place].end, *place));
         for place in &places {
-            let session = &mut of_client[ops[*place].client.0 as usize];
-            let over = |other: &usize| ops[*other].precedes(&ops[*place]);
-            self.before[*place] =
-                Session { wrote: session.wrote.filter(over), read: session.read.filter(over) };
-            if ops[*place].outcome != Outcome::Ok {
-                continue;
-            }
-            match ops[*place].kind {
-                Kind::Write => session.wrote = Some(*place),
-                Kind::Read => {
-                    session.read = self.newest(session.read, *place);
-                    self.reads.push(*place);
+            let (session, under_way) = &mut of_client[ops[*place].client.0 as usize];
+            under_way.retain(|other| {
+                let over = ops[*other].precedes(&ops[*place]);
+                if over {
+                    self.add(session, *other);
                 }
+                !over
+            });
+            self.before[*place] = *session;
+            if ops[*place].outcome == Outcome::Ok {
+                under_way.push(*place);
+                self.reads.extend((ops[*place].kind == Kind::Read).then_some(*place));
             }
         }
         for place in &places {
-            of_client[ops[*place].client.0 as usize] = Session::default();
+            of_client[ops[*place].client.0 as usize] = Default::default();
         }
+    }
+
+    /// An operation of a session is over.
+    fn add(&self, session: &mut Session, place: usize) {
+        let newest = match self.log.ops[place].kind {
+            Kind::Write => &mut session.wrote,
+            Kind::Read => &mut session.read,
+        };
+        *newest = self.newest(*newest, place);
     }
 
     /// The reads, each with what its client had done before.
@@ -123,15 +132,16 @@ impl<'a> Past<'a> {
     }
 
     /// How new what an operation read or wrote is at least: by version, else by time.
-    fn newness(&self, place: usize) -> (u64, Time) {
+    fn newness(&self, place: usize) -> (u64, Option<Time>) {
         let op = &self.log.ops[place];
         let first_start = match op.kind {
-            Kind::Write => op.start,
-            Kind::Read => self.values.get(op.key, op.value).first_start,
+            Kind::Write => Some(op.start),
+            // Whatever was written, though perhaps at time zero, is newer.
+            Kind::Read if op.value == self.log.initial[op.key.0 as usize] => None,
+            Kind::Read => Some(self.values.get(op.key, op.value).first_start),
         };
-        let known = first_start < Time::NEVER;
         let version = self.log.extra(place).version.unwrap_or(0);
-        (version, if known { first_start } else { Time::ZERO })
+        (version, first_start.filter(|first_start| *first_start < Time::NEVER))
     }
 
     /// The newer one of what was done before, if anything was, and what is done now.
@@ -143,23 +153,33 @@ impl<'a> Past<'a> {
     /// before: what `floor` takes of the writer's session. Of several the newest obliges.
     fn informed(&self, floor: impl Fn(&Session) -> Option<usize>) -> Vec<Informed> {
         let mut informed = Vec::new();
-        let mut of_client: Vec<Option<Informed>> = vec![None; self.log.clients.len()];
+        // Of each client: what obliges it, and what may not have been over when its next read
+        // began.
+        let mut of_client: Vec<(Option<Informed>, Vec<Informed>)> = Vec::new();
+        of_client.resize(self.log.clients.len(), Default::default());
         let ops = &self.log.ops;
         for of_key in self.reads.chunk_by(|one, other| ops[*one].key == ops[*other].key) {
             for read in of_key {
                 let op = &ops[*read];
                 let known = self.values.get(op.key, op.value);
-                let last = &mut of_client[op.client.0 as usize];
-                let over = |last: &Informed| ops[last.earlier].precedes(op);
-                informed.extend(last.filter(over).map(|last| Informed { read: *read, ..last }));
+                let (last, under_way) = &mut of_client[op.client.0 as usize];
+                under_way.retain(|other| {
+                    let over = ops[other.earlier].precedes(op);
+                    let before = last.map(|last| last.floor);
+                    if over && self.newest(before, other.floor) == Some(other.floor) {
+                        *last = Some(*other);
+                    }
+                    !over
+                });
+                informed.extend(last.map(|last| Informed { read: *read, ..last }));
                 let Some(seen) = known.write.filter(|_| known.writes == 1) else { continue };
                 let seen = seen as usize;
                 let Some(floor) = floor(&self.before[seen]) else { continue };
-                if self.newest(last.map(|last| last.floor), floor) == Some(floor) {
-                    *last = Some(Informed { read: *read, earlier: *read, seen, floor });
-                }
+                under_way.push(Informed { read: *read, earlier: *read, seen, floor });
             }
-            of_key.iter().for_each(|read| of_client[ops[*read].client.0 as usize] = None);
+            for read in of_key {
+                of_client[ops[*read].client.0 as usize] = Default::default();
+            }
         }
         informed
     }
@@ -182,7 +202,7 @@ impl<'a> Past<'a> {
                 op.value != log.ops[read].value
                     && newest.writes > 0
                     && known.writes > 0
-                    && newest.last_end < known.first_start
+                    && newest.last_end < Some(known.first_start)
             }
         }
     }

@@ -30,6 +30,7 @@ const fn metric(name: &'static str, kind: MetricKind, value: Value, s: &'static 
 
 /// The first of [`METRICS`] that needs more than the verdicts.
 const MEASURED: usize = 4;
+const VIOLATED_KEYS: &str = "violated_keys";
 const HOLDS: f64 = 0.0;
 const VIOLATED: f64 = 1.0;
 const UNKNOWN: f64 = 2.0;
@@ -39,7 +40,7 @@ pub(super) static METRICS: &[Metric] = &[
     metric("linearizable", Verdict, is_linearizable, "one order explains every key"),
     metric("operations", Count, |m| Some(m.log.ops.len() as f64), "operations"),
     metric("keys", Count, |m| Some(m.judgement.keys as f64), "keys with operations"),
-    metric("violated_keys", Count, |m| Some(m.judgement.violated.len() as f64), "keys violated"),
+    metric(VIOLATED_KEYS, Count, |m| Some(m.judgement.violated.len() as f64), "keys violated"),
     metric("reads", Count, |m| Some(stale(m)?.all.reads as f64), "reads that returned"),
     metric("stale_reads", Count, |m| Some(stale(m)?.all.stale as f64), "certainly stale reads"),
     metric("p_stale", Share, |m| stale(m)?.all.share(), "stale reads of all reads"),
@@ -187,6 +188,14 @@ impl Expectation {
         let metric = &METRICS[self.metric];
         let Some(value) = (metric.value)(measured) else { return Met::NotMeasured };
         let undecided = metric.spec.kind == MetricKind::Verdict && value == UNKNOWN;
+        if metric.spec.name == VIOLATED_KEYS {
+            // Any of the undecided keys may be violated too.
+            let mut possible = (0..=measured.judgement.unknown.len()).map(|more| more as f64);
+            let met = self.comparison.holds(value);
+            if possible.any(|more| self.comparison.holds(value + more) != met) {
+                return Met::Unknown;
+            }
+        }
         match self.comparison.holds(value) {
             true => Met::Yes,
             false if undecided => Met::Unknown,

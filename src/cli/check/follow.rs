@@ -61,11 +61,12 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         }
         idle_since = Instant::now();
         if let Err(exit) = following.take(&line) {
-            return exit;
+            return following.finish(exit);
         }
         line.clear();
     }
-    following.finish(&line)
+    let exit = following.take(&line).err().unwrap_or(Exit::AsExpected);
+    following.finish(exit)
 }
 
 fn open(path: &Path) -> Result<Box<dyn BufRead>, String> {
@@ -123,6 +124,9 @@ impl<'a> Following<'a> {
     }
 
     fn take(&mut self, line: &[u8]) -> Result<(), Exit> {
+        if line.is_empty() {
+            return Ok(());
+        }
         self.lines += 1;
         let line = line.strip_prefix(BOM).filter(|_| self.lines == 1).unwrap_or(line);
         let is_first = !self.begun;
@@ -156,6 +160,7 @@ impl<'a> Following<'a> {
             return Ok(());
         }
         eprintln!("{}:{}: {message}", self.name, self.lines);
+        eprintln!("correct the line, or pass --lenient to skip and count such lines");
         Err(Exit::WrongInput)
     }
 
@@ -175,12 +180,8 @@ impl<'a> Following<'a> {
         print(&out)
     }
 
-    fn finish(mut self, rest: &[u8]) -> Exit {
-        if !rest.is_empty()
-            && let Err(exit) = self.take(rest)
-        {
-            return exit;
-        }
+    /// Tells what was found up to here, also where it ends with a line that is wrong.
+    fn finish(mut self, exit: Exit) -> Exit {
         let kept = self.online.kept();
         for alarm in self.online.finish() {
             self.tell(alarm);
@@ -214,6 +215,6 @@ impl<'a> Following<'a> {
         if self.skipped > 0 {
             out.push_str(&format!("  {} lines skipped\n", self.skipped));
         }
-        print(&out).max(verdict.1)
+        print(&out).max(verdict.1).max(exit)
     }
 }

@@ -62,7 +62,10 @@ pub(super) struct Arguments {
     linearization: bool,
     /// Judge the file (or standard input) while it grows, until Ctrl-C; a key whose operations all
     /// have a version by whether an older one is shown after a newer one
-    #[arg(long, conflicts_with_all = ["expect", "json", "all", "linearization", "measure"])]
+    #[arg(
+        long,
+        conflicts_with_all = ["expect", "json", "all", "linearization", "measure", "limit"]
+    )]
     follow: bool,
     /// With --follow: longer than any operation takes until it is reported
     #[arg(long, default_value = "10s", value_parser = parse_duration, requires = "follow")]

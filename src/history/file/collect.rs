@@ -1,8 +1,8 @@
 //! Collects parsed lines into a history.
 
+use super::Wrong;
 use super::chunk::Parsed;
 use super::line::{Number, Other, RawOp, Span};
-use super::{FORMAT, Wrong};
 use crate::history::log::{Extra, Fault, Log, Op};
 use crate::history::record::Phases;
 use crate::operation::{ClientId, Outcome};
@@ -99,10 +99,8 @@ impl Collector {
                  has one history"
                     .to_owned(),
             ),
-            Other::Header { format: Some(format), .. } if *format != FORMAT => Err(format!(
-                "the format's version is {format}; this program reads {FORMAT}, so use a newer one"
-            )),
-            Other::Header { initial, .. } => {
+            Other::Header { format, initial } => {
+                super::known_format(*format)?;
                 for (key, value) in initial {
                     let key = self.log.intern_key(key.as_bytes());
                     let value = value.as_ref().map(|value| value.as_bytes());

@@ -42,7 +42,8 @@ pub fn read_line(line: &[u8]) -> Result<FollowedLine, String> {
         Some((raw, end)) if end == line.len() => raw,
         _ => match line::read(text.trim_end(), line.len(), &mut side)? {
             Line::Op(raw) => raw,
-            Line::Other(Other::Header { initial, .. }) => {
+            Line::Other(Other::Header { format, initial }) => {
+                super::known_format(format)?;
                 return Ok(FollowedLine::Initial(initial));
             }
             Line::Other(_) => return Ok(FollowedLine::Nothing),

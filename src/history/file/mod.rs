@@ -37,6 +37,16 @@ use crate::parallel;
 /// The format's version, in the first line of our own files.
 pub const FORMAT: u64 = 1;
 
+/// Refuses a version of the format that this program does not read.
+fn known_format(format: Option<u64>) -> Result<(), String> {
+    match format {
+        Some(other) if other != FORMAT => Err(format!(
+            "the format's version is {other}; this program reads {FORMAT}, so use a newer one"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Something wrong in a history file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
