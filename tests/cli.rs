@@ -155,7 +155,7 @@ fn a_dead_server_exits_5_and_keeps_what_was_done() {
         .args(["--cache", "memcached://127.0.0.1:1"])
         .assert()
         .code(5)
-        .stderr(contains("is memcached running there"));
+        .stderr(contains("is memcached running there, and not stopped?"));
     run(&path).args(["--database", "sqlite:/no/such/folder/x.db"]).assert().code(5);
 }
 

@@ -144,7 +144,10 @@ fn wrong_input_is_named() {
     let (code, said) = staleproof(&["load", scenario, "--rate", "0"]);
     assert!(code == Some(2) && said.contains("above 0"), "{said}");
     let (code, said) = staleproof(&["load", scenario, "--cache", "memcached://127.0.0.1:1"]);
-    assert!(code == Some(5) && said.contains("is memcached running there"), "{said}");
+    assert!(
+        code == Some(5) && said.contains("is memcached running there, and not stopped?"),
+        "{said}"
+    );
     if has_memcached() {
         let database = ["--database", "model", "--cache", "memcached"];
         let (code, said) = staleproof(&[&["load", scenario], &database[..]].concat());

@@ -156,15 +156,14 @@ impl Talk<'_> {
                 self.acknowledged(other.1)
             );
         }
-        let doing = |place: usize| self.doing(place);
         let before = one.0.map_or_else(
             || format!("{} was there at the start", self.value(one.1)),
             |place| {
                 format!(
                     "{} had ended at {} before {} began at {}",
-                    doing(place),
+                    self.doing(place),
                     self.end(place),
-                    doing(other.0),
+                    self.doing(other.0),
                     self.start(other.0)
                 )
             },
@@ -174,9 +173,9 @@ impl Talk<'_> {
              began at {}",
             self.value(one.1),
             self.value(other.0),
-            doing(other.1),
+            self.doing(other.1),
             self.end(other.1),
-            doing(one.1),
+            self.doing(one.1),
             self.start(one.1)
         )
     }

@@ -99,13 +99,9 @@ impl<'a> Past<'a> {
         places.sort_unstable_by_key(|place| (ops[*place].start, ops[*place].end, *place));
         for place in &places {
             let (session, under_way) = &mut of_client[ops[*place].client.0 as usize];
-            under_way.retain(|other| {
-                let over = ops[*other].precedes(&ops[*place]);
-                if over {
-                    self.add(session, *other);
-                }
-                !over
-            });
+            for over in under_way.extract_if(.., |other| ops[*other].precedes(&ops[*place])) {
+                self.add(session, over);
+            }
             self.before[*place] = *session;
             if ops[*place].outcome == Outcome::Ok {
                 under_way.push(*place);
@@ -163,14 +159,12 @@ impl<'a> Past<'a> {
                 let op = &ops[*read];
                 let known = self.values.get(op.key, op.value);
                 let (last, under_way) = &mut of_client[op.client.0 as usize];
-                under_way.retain(|other| {
-                    let over = ops[other.earlier].precedes(op);
+                for over in under_way.extract_if(.., |other| ops[other.earlier].precedes(op)) {
                     let before = last.map(|last| last.floor);
-                    if over && self.newest(before, other.floor) == Some(other.floor) {
-                        *last = Some(*other);
+                    if self.newest(before, over.floor) == Some(over.floor) {
+                        *last = Some(over);
                     }
-                    !over
-                });
+                }
                 informed.extend(last.map(|last| Informed { read: *read, ..last }));
                 let Some(seen) = known.write.filter(|_| known.writes == 1) else { continue };
                 let seen = seen as usize;

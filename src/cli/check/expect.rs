@@ -187,18 +187,16 @@ impl Expectation {
     pub fn judge(&self, measured: &Measured<'_>) -> Met {
         let metric = &METRICS[self.metric];
         let Some(value) = (metric.value)(measured) else { return Met::NotMeasured };
-        let undecided = metric.spec.kind == MetricKind::Verdict && value == UNKNOWN;
-        if metric.spec.name == VIOLATED_KEYS {
+        let met = self.comparison.holds(value);
+        let undecided = match metric.spec.name {
             // Any of the undecided keys may be violated too.
-            let mut possible = (0..=measured.judgement.unknown.len()).map(|more| more as f64);
-            let met = self.comparison.holds(value);
-            if possible.any(|more| self.comparison.holds(value + more) != met) {
-                return Met::Unknown;
-            }
-        }
-        match self.comparison.holds(value) {
+            VIOLATED_KEYS => (1..=measured.judgement.unknown.len())
+                .any(|more| self.comparison.holds(value + more as f64) != met),
+            _ => metric.spec.kind == MetricKind::Verdict && value == UNKNOWN && !met,
+        };
+        match met {
+            _ if undecided => Met::Unknown,
             true => Met::Yes,
-            false if undecided => Met::Unknown,
             false => Met::No,
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Arguments, plural};
+use super::{Arguments, LENIENT, plural};
 use crate::check::linear::words::{self, Clock};
 use crate::check::linear::{Proof, Violation};
 use crate::check::online::{Alarm, Online, Report};
@@ -160,7 +160,7 @@ impl<'a> Following<'a> {
             return Ok(());
         }
         eprintln!("{}:{}: {message}", self.name, self.lines);
-        eprintln!("correct the line, or pass --lenient to skip and count such lines");
+        eprintln!("{LENIENT}");
         Err(Exit::WrongInput)
     }
 

@@ -89,6 +89,9 @@ struct Checked {
     orders: Vec<(String, Vec<usize>)>,
 }
 
+/// What to do about a line that is wrong.
+const LENIENT: &str = "correct the line, or pass --lenient to skip and count such lines";
+
 pub(super) fn run(arguments: &Arguments) -> Exit {
     if arguments.follow {
         return follow::run(arguments);
@@ -113,7 +116,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
             Err(error) => {
                 eprintln!("{error}");
                 if matches!(error, file::Error::Line { .. }) {
-                    eprintln!("correct the line, or pass --lenient to skip and count such lines");
+                    eprintln!("{LENIENT}");
                 }
                 exit = exit.max(Exit::WrongInput);
             }
