@@ -10,6 +10,7 @@
 //! Where the two differ, the sequence ends and is not counted as a difference:
 //! - counting from a number of 2^63 or more: memcached looks for a minus sign behind it as
 //!   far as the memory behind the item has no zero byte, and then calls it non-numeric.
+//!   `quirks.rs` shows it.
 //!
 //! Avoided by waiting for a moment, and by starting memcached without its LRU threads:
 //! - a counter that another connection is just sending, or a background thread is moving:

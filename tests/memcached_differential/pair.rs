@@ -142,8 +142,11 @@ impl<'a> Pair<'a> {
     pub fn is_doubtful(&self, request: &Request) -> bool {
         let resolver = Resolver::new(self.run, &self.node, self.now);
         let entry = request.key().and_then(|key| self.node.peek(self.now, &resolver.name(key)));
-        let text = entry.and_then(|entry| std::str::from_utf8(&entry.value).ok());
-        let number = text.and_then(|text| text.trim().parse::<u64>().ok());
+        // Whatever stands behind a blank is not part of the number.
+        let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+        let mut words = entry.iter().flat_map(|entry| entry.value.split(is_blank));
+        let word = words.find(|word| !word.is_empty()).and_then(|word| str::from_utf8(word).ok());
+        let number = word.and_then(|word| word.parse::<u64>().ok());
         request.counts() && number.is_some_and(|number| number > i64::MAX as u64)
     }
 

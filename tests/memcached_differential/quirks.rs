@@ -9,6 +9,8 @@ use staleproof::step::NodeId;
 use staleproof::time::Time;
 use staleproof::wire::{Action, Parsed, Session, perform};
 
+use crate::generate::{Piece, Request};
+use crate::pair::Pair;
 use crate::server::Server;
 
 /// What the model answers to all of it.
@@ -68,4 +70,39 @@ fn an_unknown_opcode_with_a_key_puts_both_out_of_step() {
     // What is unread when it closes the connection can reset it.
     let _ = stream.read_to_end(&mut real);
     assert!(ours.starts_with(&real), "{}", real.escape_ascii());
+}
+
+/// memcached 1.6.18 looks for a minus sign behind a number of 2^63 or more, as far as the
+/// memory that an earlier item has left there.
+#[test]
+fn a_large_number_may_be_refused_for_what_lay_in_its_memory_before() {
+    let Some(server) = Server::start(&[]) else { return };
+    let request = |name: &str, key, rest: &str| Request {
+        name: name.to_owned(),
+        connection: 0,
+        pieces: vec![
+            Piece::Bytes(format!("{name} ").into_bytes()),
+            Piece::Key(key),
+            Piece::Bytes(format!("{rest}\r\nmn\r\n").into_bytes()),
+        ],
+    };
+    let fill = "-".repeat(24);
+    for value in ["18446744073709551615", "9223372036854775808 7", "\u{b}+9223372036854775808"] {
+        let requests = [
+            request("set", 0, &format!(" 0 0 {}\r\n{fill}", fill.len())),
+            request("delete", 0, ""),
+            request("set", 1, &format!(" 0 0 {}\r\n{value}", value.len())),
+            request("decr", 1, " 1000"),
+        ];
+        let mut pair = Pair::new(&server);
+        pair.begin();
+        for request in &requests[..3] {
+            pair.step(request).expect("both store and delete alike");
+        }
+        assert!(pair.is_doubtful(&requests[3]), "{value:?}");
+        let (real, model) = pair.step(&requests[3]).expect_err(value);
+        assert!(real.starts_with(b"CLIENT_ERROR cannot increment"), "{}", real.escape_ascii());
+        assert!(model[0].is_ascii_digit(), "{}", model.escape_ascii());
+        pair.run(&requests, None).expect("it is exempt");
+    }
 }
