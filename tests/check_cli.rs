@@ -156,7 +156,7 @@ fn a_limit_that_is_reached_is_unknown() {
     let mut text = String::new();
     for client in 0..12 {
         let (written, read) = (format!("\"{}\"", client % 4), format!("\"{}\"", client % 2));
-        text.push_str(&op(client, "write", "k", &written, 0, 100));
+        text.push_str(&op(client, "write", "k", &written, 0, 1000));
         let start = 101 + 10 * u64::from(client);
         text.push_str(&op(12 + client, "read", "k", &read, start, start + 4));
     }
@@ -235,15 +235,20 @@ fn versions_that_contradict_the_intervals_are_reported_as_a_bug() {
     check().args(none).write_stdin(history(2)).assert().code(0).stdout(bug.not());
 }
 
+/// Writes that last, and reads that change too often to be explained: only a search tells.
+fn crowd() -> String {
+    (0..6)
+        .flat_map(|n| {
+            let (written, read) = (format!("\"{}\"", n % 3), format!("\"{}\"", n % 2));
+            let (start, end) = (100 + 10 * u64::from(n), 104 + 10 * u64::from(n));
+            [op(n, "write", "k", &written, 0, 1000), op(9, "read", "k", &read, start + 1, end)]
+        })
+        .collect()
+}
+
 #[test]
 fn an_undecided_key_is_named_in_the_json() {
-    let text: String = (0..6)
-        .flat_map(|n| {
-            let value = format!("\"{}\"", n % 3);
-            let (start, end) = (100 + 10 * u64::from(n), 104 + 10 * u64::from(n));
-            [op(n, "write", "k", &value, 0, 100), op(9, "read", "k", &value, start + 1, end)]
-        })
-        .collect();
+    let text = crowd();
     let json = |limit: &str| -> serde_json::Value {
         let mut command = check();
         let output = command.args(["--json", "--limit", limit]).write_stdin(text.clone()).output();
@@ -311,4 +316,176 @@ fn following_tells_what_it_found_before_a_wrong_line() {
     let newer = "{\"format\":2,\"initial\":{}}\n".to_owned() + &stale();
     check().args(["-", "--follow"]).write_stdin(newer).assert().code(2).stderr(contains("newer"));
     check().args(["-", "--follow", "--limit", "1"]).write_stdin(stale()).assert().code(2);
+}
+
+/// What no Delta helps is worse than any Delta, and what was not decided is unknown.
+#[test]
+fn a_delta_can_be_infinite_or_undecided() {
+    let never = op(1, "read", "k", "\"nobody wrote this\"", 5, 6);
+    for (expectation, code) in [("delta <= 300s", 1), ("delta > 300s", 0), ("delta >= 0s", 0)] {
+        let mut command = check();
+        command.args(["--expect", expectation]).write_stdin(never.clone());
+        command.assert().code(code).stdout(contains("none: some read is never legal"));
+    }
+    let output = check().args(["--json", "--measure"]).write_stdin(never).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["metrics"]["delta"], serde_json::Value::Null);
+    assert_eq!(
+        (&json["metrics"]["reads"], &json["metrics"]["never_legal_reads"]),
+        (&1.into(), &1.into())
+    );
+    let undecided = crowd();
+    let mut command = check();
+    command.args(["--limit", "1", "--expect", "delta <= 300s"]).write_stdin(undecided);
+    command.assert().code(3).stdout(contains("smallest delta       undecided: raise --limit"));
+}
+
+/// Whether stale reads were looked for in vain, or there was nothing to look at.
+#[test]
+fn without_reads_nothing_is_known_about_them() {
+    for expectation in ["stale_reads = 0", "max_versions_behind = 0", "never_legal_reads = 0"] {
+        let write = op(1, "write", "k", "\"v1\"", 5, 6);
+        check().args(["--expect", expectation]).write_stdin(write).assert().code(4);
+        check().args(["--expect", expectation]).write_stdin(fresh()).assert().code(0);
+    }
+}
+
+#[test]
+fn comparisons_that_compare_nothing_are_refused() {
+    for (wrong, right) in [("stale_reads => 0", ">="), ("stale_reads =< 0", "<=")] {
+        let told = contains(format!("write `stale_reads {right} ...`"));
+        check().args(["--expect", wrong]).write_stdin(fresh()).assert().code(2).stderr(told);
+    }
+    let share = contains("is a share, but this is a number of things");
+    check().args(["--expect", "stale_reads = 50%"]).assert().code(2).stderr(share);
+    check().args(["--expect", "stale_reads == 0"]).write_stdin(fresh()).assert().code(0);
+    check().args(["--expect", "stale_reads = >= 0"]).write_stdin(fresh()).assert().code(0);
+}
+
+/// Nanoseconds are whole: 2^53 and 2^53 + 1 are not the same.
+#[test]
+fn long_durations_are_told_exactly() {
+    let text = [
+        op(1, "write", "k", "\"v1\"", 1, 2),
+        op(1, "write", "k", "\"v2\"", 3, 4),
+        op(2, "read", "k", "\"v1\"", 9_007_199_254_740_997, 9_007_199_254_740_998),
+    ];
+    let output = check().args(["--json", "--measure"]).write_stdin(text.concat()).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["metrics"]["max_read_staleness"], 9_007_199_254_740_993u64);
+}
+
+#[test]
+fn the_json_has_what_was_measured() {
+    let fault = "{\"fault\":\"the cache is gone\",\"at\":12000000,\"until\":12500000}\n";
+    let text = stale() + fault;
+    let output = check().args(["--json", "--measure"]).write_stdin(text).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let staleness = &json["staleness"];
+    assert_eq!(staleness["reads"], serde_json::json!({"reads": 1, "stale": 1}));
+    assert_eq!(staleness["phases"]["during"], serde_json::json!({"reads": 1, "stale": 1}));
+    assert_eq!(staleness["phases"]["after"], serde_json::json!({"reads": 0, "stale": 0}));
+    let visible = serde_json::json!({"after_ns": 1_000_000, "reads": 1, "visible": 0});
+    assert_eq!(staleness["visible"][1], visible);
+    let nines = &staleness["nines"][1];
+    assert_eq!((&nines["writes"], &nines["contradicted"]), (&2.into(), &1.into()));
+    assert_eq!(staleness["nines"][2]["nines"], serde_json::Value::Null);
+    assert_eq!(staleness["worst"]["operation"]["client"], 3);
+    assert_eq!(staleness["worst"]["at_least_ns"], 3_300_000);
+    let lost = &json["findings"]["lost_writes"];
+    assert_eq!((&lost["tested"], &lost["count"]), (&2.into(), &1.into()));
+    assert_eq!(lost["operations"][0][0]["value"], "v2");
+    assert_eq!(json["findings"]["torn_views"]["tested"], 0);
+    let without = check().arg("--json").write_stdin(stale()).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&without.stdout).unwrap();
+    assert_eq!(json.get("findings"), None);
+}
+
+#[test]
+fn a_folder_that_leads_back_to_itself_is_searched_once() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "a.jsonl", &fresh());
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("again")).unwrap();
+    let output = check().arg(folder.path()).assert().code(0).get_output().stdout.clone();
+    assert_eq!(String::from_utf8(output).unwrap().matches("a.jsonl").count(), 1);
+}
+
+#[test]
+fn what_is_compressed_cannot_be_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let zstd = staleproof::history::file::compressed(stale().as_bytes());
+    for (bytes, how) in [(zstd.as_slice(), "zstd"), (&[0x1f, 0x8b, 8], "gzip")] {
+        let path = folder.path().join(how);
+        std::fs::write(&path, bytes).unwrap();
+        let told = contains(format!("it is compressed with {how}")).and(contains("zstdcat FILE"));
+        check().args(["--follow", "--idle", "100ms"]).arg(path).assert().code(2).stderr(told);
+    }
+}
+
+/// A message is for people, however long what is wrong may be.
+#[test]
+fn what_is_wrong_is_shown_in_part() {
+    let long = "v".repeat(100_000);
+    let right = op(1, "read", "k", "\"v1\"", 5, 6);
+    let with = |from: &str, to: String| right.replace(from, &to);
+    for (text, told) in [
+        (with("\"read\"", format!("\"{long}\"")), "expected \"read\", \"write\" or \"delete\""),
+        (with("\"ok\"", format!("\"{long}\"")), "expected \"ok\", \"fail\" or \"unknown\""),
+        (with("\"v1\"", format!("[\"{long}\"]")), "expected a string in quotes, or null"),
+        (with("\"k\"", format!("[\"{long}\"]")), "expected a string"),
+        (with("5", format!("\"{long}\"")), "expected an integer of 64 bits"),
+        (with("\"start\"", format!("\"effect\":\"{long}\",\"start\"")), "expected one of `none`"),
+        (
+            with("\"start\"", format!("\"hit\":\"{long}\",\"start\"")),
+            "expected true, false or null",
+        ),
+        (format!("{{\"initial\":\"{long}\"}}\n"), "expected an object of keys"),
+        (format!("{{\"initial\":{{\"{long}\":null,\"{long}\":null}}}}\n"), "twice"),
+    ] {
+        let output = check().write_stdin(text).assert().code(2).get_output().stderr.clone();
+        let output = String::from_utf8(output).unwrap();
+        assert!(output.contains(told) && output.contains("vvv"), "{output}");
+        assert!(output.len() < 500, "{}", &output[..500]);
+    }
+}
+
+#[test]
+fn initial_values_in_an_operation_are_refused() {
+    let text = fresh().replacen("{", "{\"initial\":{\"k\":\"v0\"},", 1);
+    let told = contains("standard input:1: `initial` stands in an operation");
+    check().write_stdin(text).assert().code(2).stderr(told);
+}
+
+#[test]
+fn times_that_are_too_far_apart_are_told_with_their_clients() {
+    let text = op(1, "write", "k", "\"v1\"", 0, 6).replace(":0,", ":-9223372036854775808,")
+        + &op(2, "read", "k", "\"v1\"", 7, u64::MAX);
+    let told = contains("reach from -9223372036854775808 (client 1) to 18446744073709551615")
+        .and(contains("count nanoseconds from the start of the history"));
+    check().write_stdin(text).assert().code(2).stderr(told);
+    let text = op(1, "write", "k", "\"v1\"", 0, 6).replace(":0,", ":-9223372036854775808,")
+        + &op(2, "read", "k", "\"v1\"", 7, u64::MAX - 1);
+    let told = contains("to 18446744073709551614 (client 2)");
+    check().write_stdin(text).assert().code(2).stderr(told);
+}
+
+/// What a history says of a fault is printed, and may be meant to deceive a terminal.
+#[test]
+fn faults_cannot_move_the_cursor() {
+    let fault = format!("{{\"fault\":\"\\u001b[2Jgone{}\",\"at\":4000000}}\n", "!".repeat(10_000));
+    let output = check().write_stdin(stale() + &fault).assert().code(1).get_output().stdout.clone();
+    let output = String::from_utf8(output).unwrap();
+    assert!(output.contains("\\u{1b}[2Jgone!!!") && output.contains("!..."), "{output}");
+    assert!(!output.contains('\u{1b}') && output.len() < 2_000, "{output}");
+}
+
+/// Nobody is left to tell, but that is no reason to panic.
+#[test]
+fn a_full_standard_error_is_no_failure_of_the_tool() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = std::process::Command::new(assert_cmd::cargo::cargo_bin("staleproof"))
+        .args(["check", "no-such-file.jsonl"])
+        .stderr(full())
+        .status();
+    assert_eq!(status.unwrap().code(), Some(2));
 }

@@ -60,6 +60,15 @@ fn sessions_are_judged() {
     ";
     assert_eq!(found(monotonic_writes, unseen), (1, 1));
     assert_eq!(found(monotonic_writes, &unseen.replace("read k=0", "read k=2")), (0, 1));
+    // The one between them may come in front of the first.
+    let first = "
+        c0: write k=1 |-------|
+        c0: write k=2    |-------|
+        c0: write k=3               |--|
+        c1: read k=3                     |--|
+        c1: read k=1                          |--|
+    ";
+    assert_eq!(found(monotonic_writes, first), (1, 1));
     let based = "
         initial k=0
         c0: write k=1 |--|
@@ -97,6 +106,26 @@ fn lost_updates_are_found() {
         ),
         (0, 1)
     );
+}
+
+/// Two that end together are told apart by when they began, not by the order of their lines.
+#[test]
+fn the_order_of_lines_is_no_reason_to_lose_an_update() {
+    let first = "        c0: write k=1        |----|    group=a\n";
+    let second = "        c1: write k=2   |---------|    group=b\n";
+    let history = |writes: [&str; 2]| {
+        format!(
+            "
+        initial k=0
+        c0: read k=0  |--|             group=a
+        c1: read k=0  |--|             group=b
+        c2: write k=3 |----|
+{}",
+            writes.concat()
+        )
+    };
+    assert_eq!(found(updates::judge, &history([first, second])), (1, 2));
+    assert_eq!(found(updates::judge, &history([second, first])), (1, 2));
 }
 
 #[test]
@@ -266,11 +295,22 @@ fn staleness_is_measured() {
     assert_eq!(measured.phases, None);
     let key = log.ops[0].key;
     // 45 - 28, the end of the first write.
-    assert_eq!(staleness::delta(&log, &values, key, 1_000), Some(17));
+    assert_eq!(staleness::delta(&log, &values, key, 1_000), staleness::Delta::Least(17));
     let log = history("c1: read k=1   |--|");
     let values = Values::of(&log);
     assert_eq!(staleness::measure(&log, &values).never_legal, 1);
-    assert_eq!(staleness::delta(&log, &values, log.ops[0].key, 1_000), None);
+    assert_eq!(staleness::delta(&log, &values, log.ops[0].key, 1_000), staleness::Delta::Infinite);
+}
+
+/// However it is rounded.
+#[test]
+fn a_bound_is_not_below_the_share_that_it_bounds() {
+    for reads in 1..1_000 {
+        for stale in [0, 1, reads / 2, reads] {
+            let part = staleness::Part { reads, stale };
+            assert!(part.share() <= part.at_most() && part.at_most() <= Some(1.0), "{part:?}");
+        }
+    }
 }
 
 /// A read counts for the time at which it began: before the first fault, up to the end of the

@@ -3,7 +3,7 @@
 mod notation;
 
 use notation::{accepts, history, rejects};
-use staleproof::check::linear::{LIMIT, Proof, judge_log};
+use staleproof::check::linear::{LIMIT, Proof, judge_log, verify};
 
 #[test]
 fn what_one_register_can_do_is_accepted() {
@@ -279,7 +279,7 @@ fn what_no_register_can_do_is_rejected() {
     );
     rejects(
         "written twice, read a third time",
-        2,
+        3,
         "
         c0: write k=1 |--|
         c0: write k=2      |--|
@@ -364,5 +364,99 @@ fn proofs_of_one_key_among_others_point_at_its_operations() {
         c0: write k=3                |--|
         c1: read k=1                      |--|
     ";
-    assert_eq!(proof(twice), (vec![4, 5], Proof::Exhausted));
+    let both = Proof::Both { one: (Some(3), 5), other: (4, 4) };
+    assert_eq!(proof(twice), (vec![3, 4, 5], both));
+    let thrice = "
+        c0: write k=1 |------------------------|
+        c1: write k=1 |------------------------|
+        c2: write k=2 |------------------------|
+        c3: write k=2 |------------------------|
+        c4: read k=1   |--|
+        c4: read k=2        |--|
+        c4: read k=1             |--|
+        c4: read k=2                  |--|
+        c4: read k=1                       |--|
+    ";
+    assert_eq!(proof(thrice), ((1..=9).collect(), Proof::Exhausted));
+}
+
+/// Of a value that was written several times: the write that was over last is the one to name,
+/// of those that the read can have returned.
+#[test]
+fn a_value_that_was_written_several_times_is_seen_to_be_replaced() {
+    let proof = |picture: &str| {
+        let log = history(picture);
+        let mut judgement = judge_log(&log, 0);
+        assert_eq!((judgement.violated.len(), judgement.unknown.len()), (1, 0), "{picture}");
+        let (_, violation) = judgement.violated.swap_remove(0);
+        assert_eq!(verify::violation(&log.ops, log.initial[0], &violation), Ok(()), "{picture}");
+        (violation.ops, violation.proof)
+    };
+    let both = |first: Option<usize>, other: usize, read: usize| Proof::Both {
+        one: (first, read),
+        other: (other, other),
+    };
+    let by_a_write = "
+        c0: write k=1 |----------|
+        c1: write k=1    |--|
+        c2: write k=2              |--|
+        c3: read k=1                    |--|
+        c4: write k=1                        |--|
+    ";
+    assert_eq!(proof(by_a_write), (vec![0, 2, 3], both(Some(0), 2, 3)));
+    let by_a_read = "
+        c0: write k=1 |--|
+        c1: write k=1      |--|
+        c2: write k=2      |-----------------|
+        c3: read k=2             |--|
+        c4: read k=1                  |--|
+    ";
+    assert_eq!(proof(by_a_read), (vec![1, 3, 4], both(Some(1), 3, 4)));
+    let at_the_start = "
+        initial k=1
+        c0: write k=2 |--|
+        c1: read k=1       |--|
+        c2: write k=1            |--|
+    ";
+    assert_eq!(proof(at_the_start), (vec![0, 1], both(None, 0, 1)));
+    for (name, picture) in [
+        (
+            "one of the writes lasts",
+            "
+            c0: write k=1 |----------------|
+            c1: write k=1 |--|
+            c2: write k=2      |--|
+            c3: read k=1             |--|
+        ",
+        ),
+        (
+            "one of the writes is unknown",
+            "
+            c0: write k=1 |--?
+            c1: write k=1 |--|
+            c2: write k=2      |--|
+            c3: read k=1             |--|
+        ",
+        ),
+        (
+            "one of the writes begins as the read ends",
+            "
+            c1: write k=1 |--|
+            c2: write k=2      |--|
+            c3: read k=1            |--|
+            c0: write k=1              |--|
+        ",
+        ),
+        (
+            "the other one touches",
+            "
+            c0: write k=1 |--|
+            c1: write k=1 |-----|
+            c2: write k=2       |--|
+            c3: read k=1           |--|
+        ",
+        ),
+    ] {
+        accepts(name, picture);
+    }
 }

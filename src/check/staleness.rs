@@ -211,7 +211,8 @@ impl Part {
         let z = 1.644_853_626_951_472_2;
         let (p, zz) = (k / n, z * z);
         let spread = z * libm::sqrt(p * (1.0 - p) / n + zz / (4.0 * n * n));
-        Some(((p + zz / (2.0 * n) + spread) / (1.0 + zz / n)).min(1.0))
+        // Where all are stale, rounding could take it below the share.
+        Some(((p + zz / (2.0 * n) + spread) / (1.0 + zz / n)).clamp(p, 1.0))
     }
 }
 
@@ -311,9 +312,24 @@ impl Behind {
     }
 }
 
-/// The smallest Delta of a key in nanoseconds, 0 for one that is linearizable; `None` if no
-/// Delta is enough, or a limit was reached.
-pub fn delta(log: &Log, values: &Values, key: KeyId, limit: u64) -> Option<u64> {
+/// The smallest Delta of a key or a history, the larger the worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Delta {
+    /// So many nanoseconds; 0 for what is linearizable.
+    Least(u64),
+    /// A limit was reached first.
+    Undecided,
+    /// No Delta is enough: some read is never legal.
+    Infinite,
+}
+
+/// The smallest Delta of a key; `limit` is that of each search.
+pub fn delta(log: &Log, values: &Values, key: KeyId, limit: u64) -> Delta {
+    least(log, values, key, limit).unwrap_or(Delta::Undecided)
+}
+
+/// `None` where a limit was reached.
+fn least(log: &Log, values: &Values, key: KeyId, limit: u64) -> Option<Delta> {
     let ops: Vec<Op> = values.ops(key).iter().map(|place| log.ops[*place as usize]).collect();
     let initial = log.initial[key.0 as usize];
     let holds = |delta: u64| {
@@ -332,7 +348,7 @@ pub fn delta(log: &Log, values: &Values, key: KeyId, limit: u64) -> Option<u64> 
     };
     let last = ops.iter().map(|op| op.start.0).max().unwrap_or(0);
     if !holds(last)? {
-        return None;
+        return Some(Delta::Infinite);
     }
     let (mut low, mut high) = (0, last);
     while low < high {
@@ -342,5 +358,5 @@ pub fn delta(log: &Log, values: &Values, key: KeyId, limit: u64) -> Option<u64> 
             false => low = middle + 1,
         }
     }
-    Some(low)
+    Some(Delta::Least(low))
 }

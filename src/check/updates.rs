@@ -39,7 +39,7 @@ pub fn judge(log: &Log, values: &Values) -> Found {
     found
 }
 
-/// The reads and writes of groups that have one of each on a key, by the end of the write.
+/// The reads and writes of groups that have one of each on a key, by end and start of the write.
 fn pairs(log: &Log, places: &[u32]) -> Vec<(usize, usize)> {
     let mut groups: BTreeMap<u32, (Option<usize>, Option<usize>)> = BTreeMap::new();
     for place in places.iter().map(|place| *place as usize) {
@@ -53,7 +53,10 @@ fn pairs(log: &Log, places: &[u32]) -> Vec<(usize, usize)> {
     }
     let mut pairs: Vec<(usize, usize)> =
         groups.into_values().filter_map(|(read, write)| Some((read?, write?))).collect();
-    pairs.sort_unstable_by_key(|(_, write)| (log.ops[*write].end, *write));
+    pairs.sort_unstable_by_key(|(_, write)| {
+        let op = &log.ops[*write];
+        (op.end, op.start, *write)
+    });
     pairs
 }
 

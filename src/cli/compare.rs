@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         let old = before.iter().find(|old| one_each || old.scenario == new.scenario);
         let Some(old) = old else {
             let (file, name) = (arguments.before.display(), &new.scenario);
-            eprintln!("{file}: has no result of `{name}`; compare files of the same scenarios");
+            complain!("{file}: has no result of `{name}`; compare files of the same scenarios");
             exit = exit.max(Exit::WrongInput);
             continue;
         };
@@ -53,7 +53,7 @@ fn one(
     file: &Path,
 ) -> Exit {
     if let Err(problem) = compare::comparable(old, new, same) {
-        eprintln!("{}: {problem}", file.display());
+        complain!("{}: {problem}", file.display());
         return Exit::WrongInput;
     }
     let differences = compare::compare(old, new, f64::from(tolerance) / 100.0);
@@ -86,7 +86,7 @@ impl Baseline {
             if baseline.find(&name).is_none() {
                 let known: Vec<&str> =
                     baseline.results.iter().map(|result| result.scenario.as_str()).collect();
-                eprintln!(
+                complain!(
                     "{}: is a baseline of other scenarios ({}) and has none of `{name}`; write \
                      one with `staleproof run {name} --format json > FILE`",
                     file.display(),

@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
         return match Folklore::shipped().answer(registry) {
             Ok((answers, _)) => print(&folklore::text(&answers)),
             Err(problem) => {
-                eprintln!("{problem}");
+                complain!("{problem}");
                 Exit::WrongInput
             }
         };
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     .flatten()
     .collect();
     if texts.is_empty() {
-        eprintln!("error: {}", unknown(name, registry));
+        complain!("error: {}", unknown(name, registry));
         return Exit::WrongInput;
     }
     print(&texts.join("\n"))

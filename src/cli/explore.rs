@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     if let CacheChoice::Memcached(real) = &arguments.cache
         && let Place::Servers(_) = real.place
     {
-        eprintln!(
+        complain!(
             "--cache {}: every schedule needs an empty server; use `--cache memcached`, which \
              starts them",
             arguments.cache
@@ -99,7 +99,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     if let Some(folder) = &arguments.out
         && let Err(error) = std::fs::create_dir_all(folder)
     {
-        eprintln!("{}: cannot be created: {error}; choose another --out", folder.display());
+        complain!("{}: cannot be created: {error}; choose another --out", folder.display());
         return Exit::Environment;
     }
     let mut exit = Exit::AsExpected;
@@ -115,7 +115,7 @@ fn load(arguments: &Arguments, registry: &Registry) -> Result<Vec<(PathBuf, Scen
     let mut loaded = Vec::new();
     let mut exit = Exit::AsExpected;
     let mut complain = |problem: String| {
-        eprintln!("{problem}");
+        complain!("{problem}");
         exit = Exit::WrongInput;
     };
     if let Some(pattern) = &arguments.pattern
@@ -153,7 +153,7 @@ fn one(arguments: &Arguments, registry: &Registry, file: &Path, scenario: &Scena
     let subject = match subject(arguments, registry, &scenario) {
         Ok(subject) => subject,
         Err(problem) => {
-            eprintln!("{name}: {problem}");
+            complain!("{name}: {problem}");
             return Exit::WrongInput;
         }
     };
@@ -176,7 +176,7 @@ fn one(arguments: &Arguments, registry: &Registry, file: &Path, scenario: &Scena
     match explored {
         Ok((result, on)) => show(arguments, file, &result, on.as_deref()),
         Err(error) => {
-            eprintln!("{name}: {error}");
+            complain!("{name}: {error}");
             match error {
                 RunError::Backend(_) => Exit::Environment,
                 _ => Exit::WrongInput,
@@ -232,7 +232,7 @@ fn show(arguments: &Arguments, file: &Path, result: &ExploreResult, on: Option<&
             }
             Ok(_) => {}
             Err(problem) => {
-                eprintln!("{problem}");
+                complain!("{problem}");
                 exit = exit.max(Exit::Environment);
             }
         }

@@ -33,7 +33,7 @@ impl Histories {
             .and_then(|()| std::fs::write(&partial, &bytes))
             .and_then(|()| std::fs::rename(&partial, &path));
         if let Err(error) = written {
-            eprintln!("{}: cannot be written: {error}; choose another --history", path.display());
+            complain!("{}: cannot be written: {error}; choose another --history", path.display());
             self.failed = true;
         }
     }

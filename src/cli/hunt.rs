@@ -83,18 +83,18 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     let subject = match subject(arguments, registry) {
         Ok(subject) => subject,
         Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            problems.iter().for_each(|problem| complain!("{problem}"));
             return Exit::WrongInput;
         }
     };
     if subject.plan().operations() == 0 {
-        eprintln!("{}: no client does anything: nothing was tested", arguments.file.display());
+        complain!("{}: no client does anything: nothing was tested", arguments.file.display());
         return Exit::NotTested;
     }
     if let Some(folder) = &arguments.out
         && let Err(error) = std::fs::create_dir_all(folder)
     {
-        eprintln!("{}: cannot be created: {error}; choose another --out", folder.display());
+        complain!("{}: cannot be created: {error}; choose another --out", folder.display());
         return Exit::Environment;
     }
     let endless = if arguments.time.is_some() { u64::MAX } else { 1_000 };
@@ -122,7 +122,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     match found {
         Ok((hunted, smallest)) => show(arguments, &wanted, &hunted, smallest.as_ref()),
         Err(error) => {
-            eprintln!("{}: {error}", arguments.file.display());
+            complain!("{}: {error}", arguments.file.display());
             Exit::WrongInput
         }
     }
@@ -175,7 +175,7 @@ fn show(
             }
             Ok(_) => {}
             Err(problem) => {
-                eprintln!("{problem}");
+                complain!("{problem}");
                 exit = exit.max(Exit::Environment);
             }
         }

@@ -25,11 +25,11 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
              first.html\n  staleproof lint {file}\n"
         )),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            eprintln!("{file}: exists already, and is left as it is; name another file");
+            complain!("{file}: exists already, and is left as it is; name another file");
             Exit::WrongInput
         }
         Err(error) => {
-            eprintln!("{file}: cannot be written: {error}; name another file");
+            complain!("{file}: cannot be written: {error}; name another file");
             Exit::Environment
         }
     }

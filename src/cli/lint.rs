@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     let mut files = 0;
     for path in &arguments.paths {
         let found = scenario::find_files(path).unwrap_or_else(|problem| {
-            eprintln!("{problem}");
+            complain!("{problem}");
             exit = Exit::WrongInput;
             Vec::new()
         });
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
                     exit = exit.max(one(arguments, registry, &scenario, &name));
                 }
                 Err(problems) => {
-                    problems.iter().for_each(|problem| eprintln!("{problem}"));
+                    problems.iter().for_each(|problem| complain!("{problem}"));
                     exit = exit.max(Exit::WrongInput);
                 }
             }
@@ -63,7 +63,7 @@ fn one(
     let run = match run::run_once(scenario, registry, &servers, Seed(scenario.seed)) {
         Ok(run) => run,
         Err(error) => {
-            eprintln!("{file}: {error}");
+            complain!("{file}: {error}");
             return Exit::WrongInput;
         }
     };

@@ -68,7 +68,7 @@ fn scenarios(folder: &Path, registry: &Registry) -> Exit {
     let files = match scenario::find_files(folder) {
         Ok(files) => files,
         Err(problem) => {
-            eprintln!("{problem}");
+            complain!("{problem}");
             return Exit::WrongInput;
         }
     };
@@ -82,7 +82,7 @@ fn scenarios(folder: &Path, registry: &Registry) -> Exit {
                 exit = exit.max(print(&line));
             }
             Err(problems) => {
-                problems.iter().for_each(|problem| eprintln!("{problem}"));
+                problems.iter().for_each(|problem| complain!("{problem}"));
                 exit = Exit::WrongInput;
             }
         }

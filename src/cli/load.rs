@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     let scenario = match loaded {
         Ok(scenario) => scenario,
         Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            problems.iter().for_each(|problem| complain!("{problem}"));
             return Exit::WrongInput;
         }
     };
@@ -105,7 +105,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            eprintln!("{}: {error}", arguments.scenario.display());
+            complain!("{}: {error}", arguments.scenario.display());
             return match error {
                 LoadError::Backend(_) | LoadError::Output(_) => Exit::Environment,
                 LoadError::Input(_) => Exit::WrongInput,

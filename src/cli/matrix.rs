@@ -37,13 +37,13 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     let is_part = !arguments.only.is_empty() && arguments.compare.is_empty();
     if is_part && arguments.out == Path::new("reports") {
-        eprintln!("--only would write a part over the whole matrix; choose another --out");
+        complain!("--only would write a part over the whole matrix; choose another --out");
         return Exit::WrongInput;
     }
     let hazards = match load(arguments, registry) {
         Ok(hazards) => hazards,
         Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            problems.iter().for_each(|problem| complain!("{problem}"));
             return Exit::WrongInput;
         }
     };
@@ -52,14 +52,14 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     if !arguments.compare.is_empty() {
         strategies.retain(|entry| arguments.compare.contains(&entry.name));
         if strategies.len() != 2 || arguments.compare.len() != 2 {
-            eprintln!("--compare takes two different strategies; see `staleproof list patterns`");
+            complain!("--compare takes two different strategies; see `staleproof list patterns`");
             return Exit::WrongInput;
         }
     }
     let (mut matrix, mut counterexamples) = match matrix(&hazards, registry, &strategies) {
         Ok(filled) => filled,
         Err(problem) => {
-            eprintln!("{problem}");
+            complain!("{problem}");
             return Exit::WrongInput;
         }
     };
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
                 counterexamples.extend(schedules);
             }
             Err(problem) => {
-                eprintln!("{problem}");
+                complain!("{problem}");
                 return Exit::WrongInput;
             }
         }
@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     let confirmed = match Confirmed::load(&arguments.out.join("confirmed.json")) {
         Ok(confirmed) => confirmed,
         Err(problem) => {
-            eprintln!("{problem}");
+            complain!("{problem}");
             return Exit::WrongInput;
         }
     };
@@ -168,11 +168,11 @@ fn check(folder: &Path, files: &[(&str, String)]) -> Exit {
         match std::fs::read_to_string(&path) {
             Ok(known) if known == *text => {}
             Ok(_) => {
-                eprintln!("{}: differs; run `staleproof matrix` and look at it", path.display());
+                complain!("{}: differs; run `staleproof matrix` and look at it", path.display());
                 exit = exit.max(Exit::Differs);
             }
             Err(error) => {
-                eprintln!("{}: {error}", path.display());
+                complain!("{}: {error}", path.display());
                 exit = exit.max(Exit::WrongInput);
             }
         }
@@ -186,7 +186,7 @@ fn write(arguments: &Arguments, files: &[(&str, String)], matrix: &Matrix) -> Ex
         files.iter().try_for_each(|(name, text)| std::fs::write(folder.join(name), text))
     });
     if let Err(error) = written {
-        eprintln!("{}: cannot be written: {error}; choose another --out", folder.display());
+        complain!("{}: cannot be written: {error}; choose another --out", folder.display());
         return Exit::Environment;
     }
     let mut text = format!(

@@ -3,6 +3,15 @@
 //! [`main`] is what `src/main.rs` calls, and what a user's own three-line binary calls with
 //! a registry that has their patterns in it.
 
+/// Prints a line to standard error. Unlike `eprintln`, it does not panic where that is closed or
+/// full: then nobody is left to tell.
+macro_rules! complain {
+    ($($what:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), $($what)*);
+    }};
+}
+
 mod check;
 mod compare;
 mod completions;
@@ -137,7 +146,7 @@ fn print(text: &str) -> Exit {
     let mut out = std::io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("standard output cannot be written: {error}");
+            complain!("standard output cannot be written: {error}");
             Exit::Environment
         }
         _ => Exit::AsExpected,

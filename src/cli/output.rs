@@ -90,7 +90,7 @@ pub(super) fn write(path: &Path, text: &str) -> Exit {
         Err(error) => {
             // What there is of it is of no use, and on a full disk takes others' place.
             let _ = std::fs::remove_file(&partial);
-            eprintln!(
+            complain!(
                 "{}: cannot be written: {error}; choose another place, or make room",
                 path.display()
             );
@@ -113,11 +113,11 @@ pub(super) fn read(paths: &[impl AsRef<Path>]) -> Result<Vec<ScenarioResult>, Ex
     for path in paths {
         let name = path.as_ref().display();
         let text = std::fs::read_to_string(path).map_err(|error| {
-            eprintln!("{name}: cannot be read: {error}; is the path right?");
+            complain!("{name}: cannot be read: {error}; is the path right?");
             Exit::WrongInput
         })?;
         results.extend(json::parse(&text).map_err(|error| {
-            eprintln!("{name}: {error}");
+            complain!("{name}: {error}");
             Exit::WrongInput
         })?);
     }

@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
         match Counterexample::load(file) {
             Ok(examples) => all.extend(examples),
             Err(error) => {
-                eprintln!("{error}");
+                complain!("{error}");
                 return Exit::WrongInput;
             }
         }
@@ -58,14 +58,14 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
         all.retain(|(name, _)| is_wanted(name));
     }
     if all.is_empty() {
-        eprintln!("no counterexample has a name that --only gives");
+        complain!("no counterexample has a name that --only gives");
         return Exit::WrongInput;
     }
     let metrics = metric_specs();
     let known = known(registry, &metrics);
     for (name, example) in &all {
         if let Some(problem) = example.problems(&known).first() {
-            eprintln!("{name}: this is not a whole counterexample: its scenario has {problem}");
+            complain!("{name}: this is not a whole counterexample: its scenario has {problem}");
             return Exit::WrongInput;
         }
     }
@@ -93,7 +93,7 @@ fn show(arguments: &Arguments, registry: &Registry, all: &[(String, Counterexamp
                 verdict.max(print(&shown))
             }
             Err(error) => {
-                eprintln!("{name}: {error}");
+                complain!("{name}: {error}");
                 super::run::exit_of_error(&error)
             }
         });
@@ -111,7 +111,7 @@ fn confirm(
     let mut confirmed = match Confirmed::load(path) {
         Ok(confirmed) => confirmed,
         Err(problem) => {
-            eprintln!("{problem}");
+            complain!("{problem}");
             return Exit::WrongInput;
         }
     };
@@ -138,7 +138,7 @@ fn confirm(
         confirmed.note(name, &arguments.label, what);
     }
     if let Err(error) = std::fs::write(path, confirmed.to_json()) {
-        eprintln!("{}: cannot be written: {error}", path.display());
+        complain!("{}: cannot be written: {error}", path.display());
         return Exit::Environment;
     }
     exit.max(print(&format!("{count} of {} confirmed on {}\n", all.len(), arguments.label)))

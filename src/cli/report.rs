@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
             output::write(path, &output::render(&results, format, crate::report::text::Colour::Off))
         }
         Err(message) => {
-            eprintln!("{message}");
+            complain!("{message}");
             Exit::WrongInput
         }
     }

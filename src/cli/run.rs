@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
         return print_plans(&scenarios, registry);
     }
     if let Some(Err(message)) = arguments.report.as_deref().map(Format::of) {
-        eprintln!("{message}");
+        complain!("{message}");
         return Exit::WrongInput;
     }
     let files = || scenarios.iter().map(|(file, _)| file.as_path());
@@ -93,7 +93,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Exit {
     if let Some(folder) = &arguments.out
         && let Err(error) = make_writable(folder)
     {
-        eprintln!("{}: cannot be written to: {error}; choose another --out", folder.display());
+        complain!("{}: cannot be written to: {error}; choose another --out", folder.display());
         return Exit::Environment;
     }
     // A second handler in one process is the only way to fail; the first one then serves.
@@ -119,7 +119,7 @@ fn load_all(arguments: &Arguments, registry: &Registry) -> Result<Loaded, Exit> 
     let mut wrong = false;
     for path in &arguments.paths {
         let files = scenario::find_files(path).unwrap_or_else(|problem| {
-            eprintln!("{problem}");
+            complain!("{problem}");
             wrong = true;
             Vec::new()
         });
@@ -129,13 +129,13 @@ fn load_all(arguments: &Arguments, registry: &Registry) -> Result<Loaded, Exit> 
                     scenario.seed = arguments.seed.unwrap_or(scenario.seed);
                     scenario.runs = arguments.runs.unwrap_or(scenario.runs);
                     if let Err(problem) = scenario.check_runs() {
-                        eprintln!("{}: {problem}", file.display());
+                        complain!("{}: {problem}", file.display());
                         wrong = true;
                     }
                     loaded.push((file, scenario));
                 }
                 Err(problems) => {
-                    problems.iter().for_each(|problem| eprintln!("{problem}"));
+                    problems.iter().for_each(|problem| complain!("{problem}"));
                     wrong = true;
                 }
             }
@@ -176,7 +176,7 @@ fn execute(
         let mut bar = Bar::new(&name, histories);
         let result = run::run(scenario, &name, registry, &servers, &mut bar);
         if let Some(error) = bar.error.take() {
-            eprintln!("{name}: {error}");
+            complain!("{name}: {error}");
             exit = exit.max(exit_of_error(&error));
         }
         if bar.finish() {
@@ -191,7 +191,7 @@ fn execute(
                 results.push(result);
             }
             Err(error) => {
-                eprintln!("{name}: {error}");
+                complain!("{name}: {error}");
                 exit = exit.max(exit_of_error(&error));
             }
         }

@@ -96,7 +96,7 @@ fn allowed(connections: usize) -> usize {
         return connections;
     }
     let fewer = files.saturating_sub(OTHER_FILES).max(1) as usize;
-    eprintln!(
+    complain!(
         "note: only {files} files may be open, so at most {fewer} connections are accepted; \
          raise the hard limit (`ulimit -Hn`) or give --connections {fewer}"
     );
@@ -146,7 +146,7 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
 }
 
 fn fail(code: u8, problem: &str) -> u8 {
-    eprintln!("error: {problem}");
+    complain!("error: {problem}");
     code
 }
 

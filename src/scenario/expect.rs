@@ -206,6 +206,9 @@ fn number_of(text: &str, kind: MetricKind) -> Result<Number, String> {
             if let Ok(whole) = text.parse::<u64>() {
                 return Ok(Number::Whole(whole));
             }
+            if kind == MetricKind::Count && text.ends_with('%') {
+                return Err(format!("`{text}` is a share, but this is a number of things"));
+            }
             let (number, scale) = match text.strip_suffix('%') {
                 Some(percent) => (percent.trim(), 100.0),
                 None => (text, 1.0),
@@ -248,6 +251,7 @@ mod tests {
             ("much", MetricKind::Count),
             ("-1", MetricKind::Count),
             ("5", MetricKind::Duration),
+            ("50%", MetricKind::Count),
             ("true", MetricKind::Verdict),
         ] {
             assert!(Comparison::parse(&toml::Value::String(text.to_owned()), kind).is_err());

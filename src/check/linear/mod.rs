@@ -75,7 +75,8 @@ pub enum Proof {
     /// Value `one` must be there before the other and after it: `one.0` precedes `other.0`
     /// and `other.1` precedes `one.1`. `None` stands for the value at the start.
     Both {
-        /// Two operations of one value, written once.
+        /// Two operations of one value, written once; or the last write of it to be over, of
+        /// those that could have served the read, and the read.
         one: (Option<usize>, usize),
         /// Two operations of another value, written once, or twice the same operation.
         other: (usize, usize),
@@ -145,8 +146,10 @@ pub fn linearization(ops: &[Op], initial: Value, limit: u64) -> Option<Vec<usize
 fn decide(ops: &[Op], initial: Value, limit: u64) -> (Verdict, Option<Vec<usize>>) {
     let clusters = clusters::build(ops, initial);
     let conflict = zones::conflict(&clusters.all);
-    let of_zones = conflict.then(|| witness::of_zones(ops, initial, &clusters));
-    let proofs = [witness::misread(ops, &clusters), of_zones];
+    let of_values = (conflict || clusters.ambiguous)
+        .then(|| witness::of_values(ops, initial, &clusters, conflict))
+        .flatten();
+    let proofs = [witness::misread(ops, &clusters), of_values];
     if let Some(violation) = proofs.into_iter().flatten().min_by_key(|v| keys::rank(ops, v)) {
         return (Verdict::Violated(violation), None);
     }

@@ -7,7 +7,7 @@
 //! conflict, and two ways to choose are tried before anything is searched.
 
 use super::clusters::{self, Clusters, end, start};
-use super::{nulls, verify, zones};
+use super::{nulls, verify, witness, zones};
 use crate::history::log::{Op, Value};
 
 /// What came of it.
@@ -97,8 +97,9 @@ fn order(own: &[Op], initial: Value) -> Option<Vec<usize>> {
 }
 
 fn proof(own: &[Op], initial: Value, clusters: &Clusters) -> Vec<usize> {
-    let misread = super::witness::misread(own, clusters);
-    misread.unwrap_or_else(|| super::witness::of_zones(own, initial, clusters)).ops
+    let misread = witness::misread(own, clusters);
+    let proof = misread.or_else(|| witness::of_values(own, initial, clusters, true));
+    proof.expect("a misread or a conflict has a proof").ops
 }
 
 /// The writes by value and start, each with when it had certainly been replaced.

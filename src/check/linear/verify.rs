@@ -61,7 +61,10 @@ fn no_order(ops: &[Op], initial: Value, core: &[usize]) -> Result<(), String> {
     let core: Vec<&Op> = core.into_iter().filter(|op| op.has_read() || op.may_write()).collect();
     ensure(core.len() <= 64, "the core is too large to be checked")?;
     let served = |read: &Op, write: &Op| {
-        let replaces = |op: &&Op| op.may_write() && write.precedes(op) && op.precedes(read);
+        let shows_another = |op: &Op| op.has_read() && op.value != write.value;
+        let replaces = |op: &&Op| {
+            (op.may_write() || shows_another(op)) && write.precedes(op) && op.precedes(read)
+        };
         write.may_write()
             && write.value == read.value
             && !read.precedes(write)

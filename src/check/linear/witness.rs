@@ -54,31 +54,43 @@ pub(super) fn misread(ops: &[Op], clusters: &Clusters) -> Option<Violation> {
     best
 }
 
-/// The smallest proof that was found for clusters of which some two conflict.
-pub(super) fn of_zones(ops: &[Op], initial: Value, clusters: &Clusters) -> Violation {
+/// The smallest proof that was found among values; there is one if some two clusters conflict.
+pub(super) fn of_values(
+    ops: &[Op],
+    initial: Value,
+    clusters: &Clusters,
+    conflict: bool,
+) -> Option<Violation> {
     let mut best = None;
     superseded(ops, initial, clusters, &mut best);
-    if best.is_none() {
+    if best.is_none() && conflict {
         pairs(ops, initial, clusters, &mut best);
     }
-    best.expect("two clusters that conflict have a proof")
+    assert!(best.is_some() || !conflict, "two clusters that conflict have a proof");
+    best
 }
 
-/// Reads of a value that was replaced, by an operation that lies between its write and the
-/// read, before the read began: two or three operations.
+/// Reads of a value that was replaced, by an operation that lies between all writes that could
+/// have served it and the read: two or three operations.
 fn superseded(ops: &[Op], initial: Value, clusters: &Clusters, best: &mut Option<Violation>) {
     let writes = Replaced::new(ops, |op| op.kind == Kind::Write);
     let all = Replaced::new(ops, |_| true);
-    let over_initial = OverInitial::new(ops, initial);
+    let on_others = |op: &Op| op.outcome == Outcome::Ok && op.value != initial;
+    let over_initial = Over::new(ops, (0..ops.len()).filter(|place| on_others(&ops[*place])));
+    let repeated = Repeated::new(ops, clusters);
     for (read, op) in ops.iter().enumerate().filter(|(_, op)| op.has_read()) {
         let known = &clusters.values[op.value.0 as usize];
-        if op.value == Value::NULL || known.writes != 1 {
+        let written = match known.writes {
+            1 if op.value == initial => None,
+            1 => Some(known.write as usize),
+            _ => repeated.last_over(op),
+        };
+        if op.value == Value::NULL || (written.is_none() && op.value != initial) {
             continue;
         }
-        let written = (op.value != initial).then_some(known.write as usize);
         let after = written.map_or(0, |write| end(&ops[write]));
         if written.is_none()
-            && let Some(other) = over_initial.last_over(start(op))
+            && let Some(other) = over_initial.last(start(op))
         {
             let proof = Proof::Both { one: (None, read), other: (other, other) };
             keep(ops, best, violation(ops, proof, vec![other, read]));
@@ -91,17 +103,51 @@ fn superseded(ops: &[Op], initial: Value, clusters: &Clusters, best: &mut Option
     }
 }
 
-/// Answers which operation on another value than that at the start was over before a time,
-/// the last to begin of them: with a read of that value it spans the least.
-struct OverInitial {
+/// Answers which write of a value that was written several times is the last to be over, of
+/// those that could have served a read.
+struct Repeated {
+    /// By value and start: the start, and of the value's writes up to there the last to end.
+    by_start: Vec<(Value, u64, usize)>,
+}
+
+impl Repeated {
+    fn new(ops: &[Op], clusters: &Clusters) -> Repeated {
+        let repeated = |op: &Op| {
+            let known = &clusters.values[op.value.0 as usize];
+            op.may_write() && known.writes > 1 && known.is_read()
+        };
+        let mut by_start: Vec<(Value, u64, usize)> = (0..ops.len())
+            .filter(|place| repeated(&ops[*place]))
+            .map(|place| (ops[place].value, start(&ops[place]), place))
+            .collect();
+        by_start.sort_unstable();
+        for number in 1..by_start.len() {
+            let (before, this) = (by_start[number - 1], by_start[number]);
+            if before.0 == this.0 && end(&ops[before.2]) > end(&ops[this.2]) {
+                by_start[number].2 = before.2;
+            }
+        }
+        Repeated { by_start }
+    }
+
+    /// `None` if only what was there at the start could have served it.
+    fn last_over(&self, read: &Op) -> Option<usize> {
+        let begun =
+            self.by_start.partition_point(|(v, start, _)| (*v, *start) <= (read.value, end(read)));
+        let (value, _, write) = self.by_start.get(begun.checked_sub(1)?)?;
+        (*value == read.value).then_some(*write)
+    }
+}
+
+/// Answers which of some operations was over before a time, the last to begin of them: with
+/// what comes later it spans the least.
+struct Over {
     /// By end: the end, and the start and place of the last one to begin up to there.
     by_end: Vec<(u64, u64, usize)>,
 }
 
-impl OverInitial {
-    fn new(ops: &[Op], initial: Value) -> OverInitial {
-        let certain = |op: &Op| op.outcome == Outcome::Ok && op.value != initial;
-        let places = (0..ops.len()).filter(|place| certain(&ops[*place]));
+impl Over {
+    fn new(ops: &[Op], places: impl Iterator<Item = usize>) -> Over {
         let mut by_end: Vec<(u64, u64, usize)> =
             places.map(|place| (end(&ops[place]), start(&ops[place]), place)).collect();
         by_end.sort_unstable();
@@ -110,10 +156,10 @@ impl OverInitial {
             last = if *start > last.0 { (*start, *place) } else { last };
             (*start, *place) = last;
         }
-        OverInitial { by_end }
+        Over { by_end }
     }
 
-    fn last_over(&self, before: u64) -> Option<usize> {
+    fn last(&self, before: u64) -> Option<usize> {
         let over = self.by_end.partition_point(|(end, ..)| *end < before);
         self.by_end.get(over.checked_sub(1)?).map(|(.., place)| *place)
     }
@@ -162,12 +208,60 @@ impl Replaced {
     }
 }
 
+/// Answers which of some operations that began after a time ended first.
+struct Next {
+    /// By start, the latest first: the start, and the end and place of the first one to end from
+    /// there on.
+    by_start: Vec<(u64, u64, usize)>,
+}
+
+impl Next {
+    fn new(ops: &[Op], places: impl Iterator<Item = usize>) -> Next {
+        let mut by_start: Vec<(u64, u64, usize)> =
+            places.map(|place| (start(&ops[place]), end(&ops[place]), place)).collect();
+        by_start
+            .sort_unstable_by_key(|(start, end, place)| (std::cmp::Reverse(*start), *end, *place));
+        let mut first = (u64::MAX, usize::MAX);
+        for (_, end, place) in &mut by_start {
+            first = first.min((*end, *place));
+            (*end, *place) = first;
+        }
+        Next { by_start }
+    }
+
+    fn first(&self, after: u64) -> Option<usize> {
+        let began = self.by_start.partition_point(|(start, ..)| *start > after);
+        self.by_start.get(began.checked_sub(1)?).map(|(.., place)| *place)
+    }
+}
+
 /// The operations of a cluster that can matter in a proof.
 struct Roles {
     /// `None` for the value at the start.
     write: Option<usize>,
     /// All its operations, the write included; a read of absence stands alone.
     all: Vec<usize>,
+    over: Over,
+    next: Next,
+}
+
+impl Roles {
+    fn new(ops: &[Op], write: Option<usize>, reads: &[u32]) -> Roles {
+        let reads = reads.iter().map(|place| *place as usize);
+        let all: Vec<usize> = write.into_iter().chain(reads).collect();
+        let (over, next) = (all.iter().copied(), all.iter().copied());
+        Roles { write, over: Over::new(ops, over), next: Next::new(ops, next), all }
+    }
+
+    /// What was over before a time: the write, which a proof has anyway, or what begins last.
+    fn before(&self, ops: &[Op], time: u64) -> Option<usize> {
+        self.write.filter(|write| end(&ops[*write]) < time).or_else(|| self.over.last(time))
+    }
+
+    /// What began after a time: the write, or what ends first.
+    fn after(&self, ops: &[Op], time: u64) -> Option<usize> {
+        self.write.filter(|write| start(&ops[*write]) > time).or_else(|| self.next.first(time))
+    }
 }
 
 /// Looks through the pairs of clusters that conflict, as far as the effort allows.
@@ -176,8 +270,7 @@ fn pairs(ops: &[Op], initial: Value, clusters: &Clusters, best: &mut Option<Viol
     let roles = |cluster: &Cluster| {
         let write = (cluster.tag != INITIAL).then_some(cluster.tag as usize);
         let value = write.map_or(initial, |write| ops[write].value);
-        let reads = by_value.of(value).iter().map(|place| *place as usize);
-        Roles { write, all: write.into_iter().chain(reads).collect() }
+        Roles::new(ops, write, by_value.of(value))
     };
     let mut effort = 0;
     for (place, one) in clusters.all.iter().enumerate().filter(|(_, one)| one.is_forward()) {
@@ -198,47 +291,51 @@ fn pairs(ops: &[Op], initial: Value, clusters: &Clusters, best: &mut Option<Viol
 }
 
 fn smallest_of_pair(ops: &[Op], one: &Roles, other: &Roles, best: &mut Option<Violation>) {
+    let mut keep_both = |one: &Roles, before, after, other: (usize, usize), write| {
+        let proof = Proof::Both { one: (before, after), other };
+        let used = [Some(after), before, Some(other.0), Some(other.1), one.write, write];
+        keep(ops, best, violation(ops, proof, used.into_iter().flatten().collect()));
+    };
     for (one, other) in [(one, other), (other, one)] {
         // A lone operation between two of the other value needs no write of its own.
-        let single = other.all.iter().map(|place| (*place, *place));
-        for middle in single.filter(|(place, _)| ops[*place].outcome == Outcome::Ok) {
-            around(ops, one, middle, None, best);
+        for middle in other.all.iter().copied().filter(|p| ops[*p].outcome == Outcome::Ok) {
+            let before = one.before(ops, start(&ops[middle]));
+            let after = one.after(ops, end(&ops[middle]));
+            if let (true, Some(after)) = (before.is_some() || one.write.is_none(), after) {
+                let before = before.filter(|_| one.write.is_some());
+                keep_both(one, before, after, (middle, middle), None);
+            }
         }
     }
-    let ends = ends(ops, other);
-    for first in ends.iter().copied().chain(other.write) {
-        for last in ends.iter().copied().chain(other.write) {
-            around(ops, one, (first, last), other.write, best);
+    for (last, after) in precedences(ops, other, one) {
+        if let (None, Some(write)) = (one.write, other.write) {
+            keep_both(one, None, after, (write, last), other.write);
+        }
+        for (before, first) in
+            precedences(ops, one, other).into_iter().filter(|_| one.write.is_some())
+        {
+            keep_both(one, Some(before), after, (first, last), other.write);
         }
     }
 }
 
-/// The operation of a cluster that begins last and the one that ends first.
-fn ends(ops: &[Op], roles: &Roles) -> [usize; 2] {
-    let last = roles.all.iter().copied().max_by_key(|place| start(&ops[*place]));
-    let first = roles.all.iter().copied().min_by_key(|place| end(&ops[*place]));
-    [last.expect("not empty"), first.expect("not empty")]
-}
-
-/// Proofs in which value `one` is there before `other.0` begins and after `other.1` ended.
-fn around(
-    ops: &[Op],
-    one: &Roles,
-    other: (usize, usize),
-    other_write: Option<usize>,
-    best: &mut Option<Violation>,
-) {
-    let (begins, ended) = (start(&ops[other.0]), end(&ops[other.1]));
-    let ends = ends(ops, one);
-    let before = match one.write {
-        None => Some(None),
-        Some(write) => {
-            [write, ends[1]].into_iter().find(|place| end(&ops[*place]) < begins).map(Some)
-        }
-    };
-    let after = one.write.into_iter().chain([ends[0]]).find(|place| ended < start(&ops[*place]));
-    let (Some(before), Some(after)) = (before, after) else { return };
-    let proof = Proof::Both { one: (before, after), other };
-    let used = [Some(after), before, Some(other.0), Some(other.1), one.write, other_write];
-    keep(ops, best, violation(ops, proof, used.into_iter().flatten().collect()));
+/// Operations of one cluster that precede some of another: writes where that is possible, and
+/// those around which there is least time.
+fn precedences(ops: &[Op], one: &Roles, other: &Roles) -> Vec<(usize, usize)> {
+    let first_to_end = one.all.iter().copied().min_by_key(|place| end(&ops[*place]));
+    let last_to_begin = other.all.iter().copied().max_by_key(|place| start(&ops[*place]));
+    let mut pairs = Vec::new();
+    for before in one.write.into_iter().chain(first_to_end) {
+        let Some(after) = other.after(ops, end(&ops[before])) else { continue };
+        pairs.push((before, after));
+        pairs.extend(one.before(ops, start(&ops[after])).map(|before| (before, after)));
+    }
+    for after in other.write.into_iter().chain(last_to_begin) {
+        let Some(before) = one.before(ops, start(&ops[after])) else { continue };
+        pairs.push((before, after));
+        pairs.extend(other.after(ops, end(&ops[before])).map(|after| (before, after)));
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
 }

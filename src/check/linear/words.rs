@@ -9,6 +9,8 @@ use crate::time::{Time, human};
 const LANES_MAX: usize = 24;
 /// Faults shown beside them at most.
 const FAULTS_MAX: usize = 8;
+/// Characters of a fault's description at most.
+const FAULT_MAX: usize = 200;
 /// Columns between two moments.
 const STEP: usize = 4;
 /// Columns of all moments together at most.
@@ -238,6 +240,16 @@ pub fn name(text: &str) -> String {
     }
 }
 
+/// A text of several words as it is printed: not too long, and without what moves the cursor.
+fn harmless(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    let short: String = text.chars().take(FAULT_MAX).map(escape).collect();
+    if text.chars().count() > FAULT_MAX { short + "..." } else { short }
+}
+
 /// Operations below each other, earlier to the left, with the faults that
 /// struck meanwhile.
 pub fn lanes(log: &Log, ops: &[usize], clock: &Clock) -> Vec<String> {
@@ -280,7 +292,7 @@ pub fn lanes(log: &Log, ops: &[usize], clock: &Clock) -> Vec<String> {
     for fault in faults {
         let bar = format!("{}!", " ".repeat(column(fault.at)));
         let at = clock.show(log, fault.at);
-        lines.push(format!("{:<wide$}  {bar:<right$}  {at} {}", "fault", fault.what));
+        lines.push(format!("{:<wide$}  {bar:<right$}  {at} {}", "fault", harmless(&fault.what)));
     }
     if ops.len() > LANES_MAX {
         lines.push(format!("... and {} more operations", ops.len() - LANES_MAX));

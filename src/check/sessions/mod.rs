@@ -145,37 +145,53 @@ impl<'a> Past<'a> {
         before.filter(|before| self.newness(*before) > self.newness(now)).or(Some(now))
     }
 
-    /// The reads of clients that had seen a certain write, where its writer had done something
-    /// before: what `floor` takes of the writer's session. Of several the newest obliges.
-    fn informed(&self, floor: impl Fn(&Session) -> Option<usize>) -> Vec<Informed> {
-        let mut informed = Vec::new();
-        // Of each client: what obliges it, and what may not have been over when its next read
-        // began.
-        let mut of_client: Vec<(Option<Informed>, Vec<Informed>)> = Vec::new();
-        of_client.resize(self.log.clients.len(), Default::default());
+    /// Goes through each client's reads of each key by start, with what it knows then: `over` adds
+    /// what a read that is over by now has told it.
+    fn walk<S: Clone + Default>(
+        &self,
+        mut over: impl FnMut(&mut S, usize),
+        mut begin: impl FnMut(&S, usize),
+    ) {
         let ops = &self.log.ops;
+        // Of each client also the reads that may not have been over when its next one began.
+        let mut of_client: Vec<(S, Vec<usize>)> = Vec::new();
+        of_client.resize(self.log.clients.len(), Default::default());
         for of_key in self.reads.chunk_by(|one, other| ops[*one].key == ops[*other].key) {
             for read in of_key {
-                let op = &ops[*read];
-                let known = self.values.get(op.key, op.value);
-                let (last, under_way) = &mut of_client[op.client.0 as usize];
-                for over in under_way.extract_if(.., |other| ops[other.earlier].precedes(op)) {
-                    let before = last.map(|last| last.floor);
-                    if self.newest(before, over.floor) == Some(over.floor) {
-                        *last = Some(over);
-                    }
+                let (known, under_way) = &mut of_client[ops[*read].client.0 as usize];
+                for earlier in under_way.extract_if(.., |other| ops[*other].precedes(&ops[*read])) {
+                    over(known, earlier);
                 }
-                informed.extend(last.map(|last| Informed { read: *read, ..last }));
-                let Some(seen) = known.write.filter(|_| known.writes == 1) else { continue };
-                let seen = seen as usize;
-                let Some(floor) = floor(&self.before[seen]) else { continue };
-                under_way.push(Informed { read: *read, earlier: *read, seen, floor });
+                begin(known, *read);
+                under_way.push(*read);
             }
             for read in of_key {
                 of_client[ops[*read].client.0 as usize] = Default::default();
             }
         }
+    }
+
+    /// The reads of clients that had seen a certain write, where its writer had done something
+    /// before: what `floor` takes of the writer's session. Of several the newest obliges.
+    fn informed(&self, floor: impl Fn(&Session) -> Option<usize>) -> Vec<Informed> {
+        let mut informed = Vec::new();
+        let over = |last: &mut Option<Informed>, earlier: usize| {
+            let Some(seen) = self.only_write(earlier) else { return };
+            let Some(floor) = floor(&self.before[seen]) else { return };
+            if self.newest(last.map(|last| last.floor), floor) == Some(floor) {
+                *last = Some(Informed { read: earlier, earlier, seen, floor });
+            }
+        };
+        self.walk(over, |last, read| informed.extend(last.map(|last| Informed { read, ..last })));
         informed
+    }
+
+    /// The write that a read saw: that of its value, if no other wrote it and it had begun.
+    fn only_write(&self, read: usize) -> Option<usize> {
+        let op = &self.log.ops[read];
+        let known = self.values.get(op.key, op.value);
+        let write = known.write.filter(|_| known.writes == 1)? as usize;
+        (self.log.ops[write].start <= op.end).then_some(write)
     }
 
     /// Whether the read returned something certainly older than what the other operation read
@@ -199,11 +215,5 @@ impl<'a> Past<'a> {
                     && newest.last_end < Some(known.first_start)
             }
         }
-    }
-
-    /// Whether the read returned what this write wrote, and no other did.
-    fn is_of(&self, read: usize, write: usize) -> bool {
-        let op = &self.log.ops[write];
-        self.log.ops[read].value == op.value && self.values.get(op.key, op.value).writes == 1
     }
 }

@@ -3,10 +3,10 @@
 use super::measures::Measures;
 use crate::check::found::Found;
 use crate::check::linear::Judgement;
-use crate::check::staleness::Staleness;
+use crate::check::staleness::{Delta, Staleness};
 use crate::history::log::Log;
 use crate::scenario::MetricKind::{Count, Duration, Share, Verdict};
-use crate::scenario::{Comparison, MetricKind, MetricSpec};
+use crate::scenario::{Comparison, MetricKind, MetricSpec, Number};
 
 /// Everything that was measured of a history.
 pub(super) struct Measured<'a> {
@@ -16,7 +16,7 @@ pub(super) struct Measured<'a> {
     pub measures: Option<&'a Measures>,
 }
 
-type Value = fn(&Measured<'_>) -> Option<f64>;
+type Value = fn(&Measured<'_>) -> Option<Number>;
 
 /// A metric of histories.
 pub(super) struct Metric {
@@ -31,28 +31,29 @@ const fn metric(name: &'static str, kind: MetricKind, value: Value, s: &'static 
 /// The first of [`METRICS`] that needs more than the verdicts.
 const MEASURED: usize = 4;
 const VIOLATED_KEYS: &str = "violated_keys";
-const HOLDS: f64 = 0.0;
-const VIOLATED: f64 = 1.0;
-const UNKNOWN: f64 = 2.0;
+const DELTA: &str = "delta";
+const HOLDS: Number = Number::Whole(0);
+const VIOLATED: Number = Number::Whole(1);
+const UNKNOWN: Number = Number::Whole(2);
 
 /// All metrics, in the order in which they are listed and reported.
 pub(super) static METRICS: &[Metric] = &[
     metric("linearizable", Verdict, is_linearizable, "one order explains every key"),
-    metric("operations", Count, |m| Some(m.log.ops.len() as f64), "operations"),
-    metric("keys", Count, |m| Some(m.judgement.keys as f64), "keys with operations"),
-    metric(VIOLATED_KEYS, Count, |m| Some(m.judgement.violated.len() as f64), "keys violated"),
-    metric("reads", Count, |m| Some(stale(m)?.all.reads as f64), "reads that returned"),
-    metric("stale_reads", Count, |m| Some(stale(m)?.all.stale as f64), "certainly stale reads"),
-    metric("p_stale", Share, |m| stale(m)?.all.share(), "stale reads of all reads"),
-    metric("p_stale_upper", Share, |m| stale(m)?.all.at_most(), "p_stale at 95 % confidence"),
-    metric("p_stale_hits", Share, |m| stale(m)?.hits.share(), "stale hits of all hits"),
+    metric("operations", Count, |m| whole(m.log.ops.len() as u64), "operations"),
+    metric("keys", Count, |m| whole(m.judgement.keys as u64), "keys with operations"),
+    metric(VIOLATED_KEYS, Count, |m| whole(m.judgement.violated.len() as u64), "keys violated"),
+    metric("reads", Count, reads, "reads that returned"),
+    metric("stale_reads", Count, stale_reads, "certainly stale reads"),
+    metric("p_stale", Share, |m| real(stale(m)?.all.share()), "stale reads of all but never legal"),
+    metric("p_stale_upper", Share, |m| real(stale(m)?.all.at_most()), "p_stale at 95 % confidence"),
+    metric("p_stale_hits", Share, |m| real(stale(m)?.hits.share()), "stale hits of all hits"),
     metric("max_read_staleness", Duration, |m| quantile(m, 1.0), "the stalest read, at least"),
     metric("read_staleness_p50", Duration, |m| quantile(m, 0.5), "median over all reads"),
     metric("read_staleness_p99", Duration, |m| quantile(m, 0.99), "99 % were no staler"),
     metric("read_staleness_p999", Duration, |m| quantile(m, 0.999), "99.9 % were no staler"),
     metric("max_possible_staleness", Duration, possible, "the stalest that a read can have been"),
     metric("max_versions_behind", Count, behind, "the most writes that a read was behind"),
-    metric("delta", Duration, |m| m.measures?.delta.map(|d| d as f64), "smallest Delta"),
+    metric(DELTA, Duration, |m| delta(m.measures?.delta), "smallest Delta"),
     metric("never_legal_reads", Count, never, "reads of what nobody wrote, or only later"),
     metric(
         "read_your_writes",
@@ -90,36 +91,66 @@ fn stale<'a>(measured: &Measured<'a>) -> Option<&'a Staleness> {
     measured.measures.map(|measures| &measures.staleness)
 }
 
-fn quantile(measured: &Measured<'_>, share: f64) -> Option<f64> {
-    stale(measured)?.quantile(share).map(|nanos| nanos as f64)
+fn whole(number: u64) -> Option<Number> {
+    Some(Number::Whole(number))
 }
 
-fn possible(measured: &Measured<'_>) -> Option<f64> {
-    stale(measured)?.at_most.last().map(|nanos| *nanos as f64)
+fn real(number: Option<f64>) -> Option<Number> {
+    number.map(Number::Real)
 }
 
-fn behind(measured: &Measured<'_>) -> Option<f64> {
-    Some(stale(measured)?.versions_behind as f64)
+fn reads(measured: &Measured<'_>) -> Option<Number> {
+    let staleness = stale(measured)?;
+    whole(staleness.all.reads + staleness.never_legal)
 }
 
-fn never(measured: &Measured<'_>) -> Option<f64> {
-    Some(stale(measured)?.never_legal as f64)
+/// Without a read nothing was tested.
+fn stale_reads(measured: &Measured<'_>) -> Option<Number> {
+    let all = stale(measured)?.all;
+    (all.reads > 0).then_some(Number::Whole(all.stale))
 }
 
-fn disagreements(measured: &Measured<'_>) -> Option<f64> {
+fn quantile(measured: &Measured<'_>, share: f64) -> Option<Number> {
+    stale(measured)?.quantile(share).map(Number::Whole)
+}
+
+fn possible(measured: &Measured<'_>) -> Option<Number> {
+    stale(measured)?.at_most.last().copied().map(Number::Whole)
+}
+
+fn behind(measured: &Measured<'_>) -> Option<Number> {
+    let staleness = stale(measured)?;
+    (staleness.all.reads > 0).then_some(Number::Whole(staleness.versions_behind))
+}
+
+fn never(measured: &Measured<'_>) -> Option<Number> {
+    let staleness = stale(measured)?;
+    (reads(measured)? > Number::Whole(0)).then_some(Number::Whole(staleness.never_legal))
+}
+
+fn delta(delta: Delta) -> Option<Number> {
+    match delta {
+        Delta::Least(nanos) => whole(nanos),
+        Delta::Infinite => real(Some(f64::INFINITY)),
+        Delta::Undecided => None,
+    }
+}
+
+fn disagreements(measured: &Measured<'_>) -> Option<Number> {
     let measures = measured.measures?;
-    (measures.versions.backwards.tested > 0).then_some(measures.disagreements.len() as f64)
+    let tested = measures.versions.backwards.tested > 0;
+    tested.then_some(Number::Whole(measures.disagreements.len() as u64))
 }
 
-fn holds(found: &Found) -> Option<f64> {
+fn holds(found: &Found) -> Option<Number> {
     found.holds().map(|holds| if holds { HOLDS } else { VIOLATED })
 }
 
-fn count(found: &Found) -> Option<f64> {
-    (found.tested > 0).then_some(found.count as f64)
+fn count(found: &Found) -> Option<Number> {
+    (found.tested > 0).then_some(Number::Whole(found.count))
 }
 
-fn is_linearizable(measured: &Measured<'_>) -> Option<f64> {
+fn is_linearizable(measured: &Measured<'_>) -> Option<Number> {
     let judgement = measured.judgement;
     Some(match () {
         () if measured.log.ops.is_empty() => return None,
@@ -159,6 +190,10 @@ pub(super) fn parse(text: &str) -> Result<Expectation, String> {
     let split = text.find(['=', '<', '>', '!']);
     let split = split.ok_or("write a metric and what it must be, such as `stale_reads = 0`")?;
     let (name, wanted) = (text[..split].trim(), text[split..].trim());
+    if wanted.starts_with("=<") || wanted.starts_with("=>") {
+        let (wrong, right) = (&wanted[..2], if wanted.starts_with("=<") { "<=" } else { ">=" });
+        return Err(format!("`{wrong}` compares nothing; write `{name} {right} ...`"));
+    }
     let metric = METRICS.iter().position(|metric| metric.spec.name == name).ok_or_else(|| {
         let names: Vec<&str> = METRICS.iter().map(|metric| metric.spec.name).collect();
         format!("there is no metric `{name}`; there are {}", names.join(", "))
@@ -186,12 +221,19 @@ impl Expectation {
     /// Compares with what was measured.
     pub fn judge(&self, measured: &Measured<'_>) -> Met {
         let metric = &METRICS[self.metric];
-        let Some(value) = (metric.value)(measured) else { return Met::NotMeasured };
+        let Some(value) = (metric.value)(measured) else {
+            let delta = measured.measures.map(|measures| measures.delta);
+            let undecided = metric.spec.name == DELTA && delta == Some(Delta::Undecided);
+            return if undecided { Met::Unknown } else { Met::NotMeasured };
+        };
         let met = self.comparison.holds(value);
         let undecided = match metric.spec.name {
             // Any of the undecided keys may be violated too.
-            VIOLATED_KEYS => (1..=measured.judgement.unknown.len())
-                .any(|more| self.comparison.holds(value + more as f64) != met),
+            VIOLATED_KEYS => {
+                let violated = measured.judgement.violated.len() as u64;
+                (1..=measured.judgement.unknown.len() as u64)
+                    .any(|more| self.comparison.holds(violated + more) != met)
+            }
             _ => metric.spec.kind == MetricKind::Verdict && value == UNKNOWN && !met,
         };
         match met {

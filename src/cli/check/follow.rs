@@ -10,7 +10,7 @@ use crate::check::linear::words::{self, Clock};
 use crate::check::linear::{Proof, Violation};
 use crate::check::online::{Alarm, Online, Report};
 use crate::cli::{Exit, print};
-use crate::history::file::{Followed, FollowedLine, read_line};
+use crate::history::file::{Followed, FollowedLine, compression, read_line};
 use crate::history::log::Log;
 use crate::time::human;
 
@@ -25,7 +25,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn run(arguments: &Arguments) -> Exit {
     let [path] = arguments.paths.as_slice() else {
-        eprintln!("--follow takes one file, or - for standard input");
+        complain!("--follow takes one file, or - for standard input");
         return Exit::WrongInput;
     };
     // A second handler in one process is the only way to fail; the first one then serves.
@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     let mut source: Box<dyn BufRead> = match open(path) {
         Ok(source) => source,
         Err(message) => {
-            eprintln!("{message}");
+            complain!("{message}");
             return Exit::WrongInput;
         }
     };
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     loop {
         match source.read_until(b'\n', &mut line) {
             Err(error) => {
-                eprintln!("{}: cannot be read: {error}", path.display());
+                complain!("{}: cannot be read: {error}", path.display());
                 return Exit::WrongInput;
             }
             // The writer has not finished the line: what is there stays.
@@ -128,6 +128,14 @@ impl<'a> Following<'a> {
             return Ok(());
         }
         self.lines += 1;
+        if let Some(how) = compression(line).filter(|_| self.lines == 1) {
+            complain!(
+                "{}: it is compressed with {how}; --follow reads plain text, so decompress it, as \
+                 in `zstdcat FILE | staleproof check --follow -`",
+                self.name
+            );
+            return Err(Exit::WrongInput);
+        }
         let line = line.strip_prefix(BOM).filter(|_| self.lines == 1).unwrap_or(line);
         let is_first = !self.begun;
         self.begun |= !line.trim_ascii().is_empty();
@@ -159,8 +167,8 @@ impl<'a> Following<'a> {
             self.skipped += 1;
             return Ok(());
         }
-        eprintln!("{}:{}: {message}", self.name, self.lines);
-        eprintln!("{LENIENT}");
+        complain!("{}:{}: {message}", self.name, self.lines);
+        complain!("{LENIENT}");
         Err(Exit::WrongInput)
     }
 

@@ -1,5 +1,6 @@
 //! Where histories come from: files, folders, standard input; plain or compressed.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<Source>, String> {
             sources.push(Source { name: "standard input".to_owned(), path: None });
         } else if path.is_dir() {
             let before = sources.len();
-            search(path, &mut sources)?;
+            search(path, &mut BTreeSet::new(), &mut sources)?;
             if sources.len() == before {
                 return Err(format!(
                     "{}: no histories in this folder; expected files named *.jsonl, *.ndjson, or \
@@ -58,15 +59,23 @@ fn named(path: &Path) -> Source {
     Source { name: path.display().to_string(), path: Some(path.to_owned()) }
 }
 
-fn search(folder: &Path, sources: &mut Vec<Source>) -> Result<(), String> {
+/// Searches a folder and those in it, each once: links may lead back.
+fn search(
+    folder: &Path,
+    seen: &mut BTreeSet<PathBuf>,
+    sources: &mut Vec<Source>,
+) -> Result<(), String> {
     let failed = |error: io::Error| format!("{}: cannot be read: {error}", folder.display());
+    if !seen.insert(folder.canonicalize().map_err(failed)?) {
+        return Ok(());
+    }
     let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(failed)?.collect();
     let mut paths: Vec<PathBuf> =
         entries.map_err(failed)?.into_iter().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
         if path.is_dir() {
-            search(&path, sources)?;
+            search(&path, seen, sources)?;
         } else if is_history(&path) {
             sources.push(named(&path));
         }

@@ -6,17 +6,28 @@
 //!   `violated_keys` counts all of them;
 //! - `unknown`: the keys that are not decided, each with how many configurations the search had
 //!   `visited` when it reached `--limit`; `unknown_keys` counts them;
-//! - `expectations`: `met` is `null` for what is unknown or was not tested.
+//! - `expectations`: `met` is `null` for what is unknown or was not tested;
+//! - `staleness`, where it was measured: `reads` and `hits` (those that returned, and those of
+//!   them that were certainly stale), the same for reads `before`, `during` and `after` the faults
+//!   as `phases` (`null` where there were none), `visible` (of the reads so long after the last
+//!   acknowledgement, those that returned that write or something not older), `nines` (the writes
+//!   that a read contradicted so long after, or later, and the nines of those that none did:
+//!   `null` for none contradicted), and the stalest read as `worst`;
+//! - `findings`, where it was measured: by metric, how much could be `tested`, how many are
+//!   wrong, and the operations that show it: the first such case, with `--all` up to 1000.
 
 use serde_json::{Map, Value, json};
 
 use super::expect::{METRICS, Measured, Met};
+use super::measures::Measures;
 use super::{Arguments, Checked};
+use crate::check::found::Found;
 use crate::check::linear::words::{Clock, sentence};
 use crate::check::linear::{Proof, Violation};
+use crate::check::staleness::{Part, SINCE, Staleness};
 use crate::history::log::{Kind, Log};
 use crate::operation::Outcome;
-use crate::scenario::{MetricKind, VERDICTS};
+use crate::scenario::{MetricKind, Number, VERDICTS};
 use crate::time::Time;
 
 /// The version of this output.
@@ -28,10 +39,11 @@ pub(super) fn render(checked: &Checked, arguments: &Arguments) -> String {
     let measured = Measured { log, judgement, measures: checked.measures.as_ref() };
     let mut metrics = Map::new();
     for metric in METRICS {
-        let value = (metric.value)(&measured).map(|value| match metric.spec.kind {
-            MetricKind::Verdict => json!(VERDICTS[value as usize]),
-            MetricKind::Count | MetricKind::Duration => json!(value as u64),
-            MetricKind::Share | MetricKind::Ratio => json!(value),
+        // No JSON number is infinite, as a Delta can be: that becomes null.
+        let value = (metric.value)(&measured).map(|value| match (metric.spec.kind, value) {
+            (MetricKind::Verdict, Number::Whole(verdict)) => json!(VERDICTS[verdict as usize]),
+            (_, Number::Whole(number)) => json!(number),
+            (_, Number::Real(number)) => json!(number),
         });
         metrics.insert(metric.spec.name.to_owned(), value.unwrap_or(Value::Null));
     }
@@ -66,6 +78,10 @@ pub(super) fn render(checked: &Checked, arguments: &Arguments) -> String {
             "met": match met { Met::Yes => json!(true), Met::No => json!(false), _ => json!(null) },
         })).collect::<Vec<_>>(),
     });
+    if let Some(measures) = &checked.measures {
+        object["staleness"] = staleness(log, &measures.staleness);
+        object["findings"] = findings(log, measures, arguments.all);
+    }
     if arguments.linearization {
         let orders: Map<String, Value> = checked
             .orders
@@ -77,6 +93,53 @@ pub(super) fn render(checked: &Checked, arguments: &Arguments) -> String {
         object["linearizations"] = Value::Object(orders);
     }
     format!("{object:#}\n")
+}
+
+fn staleness(log: &Log, staleness: &Staleness) -> Value {
+    let part = |part: &Part| json!({"reads": part.reads, "stale": part.stale});
+    let since = SINCE.iter().zip(staleness.visible).enumerate();
+    json!({
+        "reads": part(&staleness.all),
+        "hits": part(&staleness.hits),
+        "phases": staleness.phases.as_ref().map(|[first, second, third]| json!({
+            "before": part(first),
+            "during": part(second),
+            "after": part(third),
+        })),
+        "visible": since.clone().map(|(_, (since, (reads, visible)))| json!({
+            "after_ns": since,
+            "reads": reads,
+            "visible": visible,
+        })).collect::<Vec<_>>(),
+        "nines": since.map(|(bucket, (since, _))| json!({
+            "after_ns": since,
+            "writes": staleness.writes,
+            "contradicted": staleness.contradicted[bucket],
+            "nines": staleness.nines(bucket),
+        })).collect::<Vec<_>>(),
+        "worst": staleness.worst.map(|read| json!({
+            "operation": operation(log, read.place),
+            "at_least_ns": read.at_least,
+            "at_most_ns": read.at_most,
+            "versions_behind": read.versions_behind,
+        })),
+    })
+}
+
+fn findings(log: &Log, measures: &Measures, all: bool) -> Value {
+    let of = |found: &Found| {
+        let shown = if all { usize::MAX } else { 1 };
+        let cases = found.findings.iter().take(shown);
+        json!({
+            "tested": found.tested,
+            "count": found.count,
+            "operations": cases
+                .map(|case| case.iter().map(|place| operation(log, *place)).collect())
+                .collect::<Vec<Value>>(),
+        })
+    };
+    let answers = measures.answers();
+    Value::Object(answers.iter().map(|a| (a.metric.to_owned(), of(a.found))).collect())
 }
 
 /// A proof in the terms of its operations: places in the list that goes with it.

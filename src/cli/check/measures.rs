@@ -4,7 +4,7 @@ use crate::check::found::Found;
 use crate::check::linear::Judgement;
 use crate::check::linear::words::{self, Clock};
 use crate::check::sessions::{self, Sessions};
-use crate::check::staleness::{self, Part, SINCE, Staleness};
+use crate::check::staleness::{self, Delta, Part, SINCE, Staleness};
 use crate::check::values::Values;
 use crate::check::versions::{self, Versions};
 use crate::check::{durability, phantoms, torn, updates};
@@ -15,8 +15,8 @@ use crate::time::human;
 /// Everything that was measured.
 pub(super) struct Measures {
     pub staleness: Staleness,
-    /// The largest of all keys' Deltas; `None` if no Delta is enough for some key.
-    pub delta: Option<u64>,
+    /// The largest of all keys' Deltas.
+    pub delta: Delta,
     pub sessions: Sessions,
     pub updates: Found,
     pub durability: Found,
@@ -27,12 +27,23 @@ pub(super) struct Measures {
     pub disagreements: Vec<KeyId>,
 }
 
+/// What one checker says.
+pub(super) struct Answer<'a> {
+    /// The metric that it decides.
+    pub metric: &'static str,
+    /// What it judges.
+    pub name: &'static str,
+    /// What it looks for, in words.
+    pub what: &'static str,
+    pub found: &'a Found,
+}
+
 impl Measures {
     pub fn of(log: &Log, judgement: &Judgement, limit: u64) -> Measures {
         let values = Values::of(log);
         let versions = versions::judge(log, &values);
         let violated = |key: &KeyId| judgement.violated.iter().any(|(other, _)| other == key);
-        let mut deltas = judgement
+        let deltas = judgement
             .violated
             .iter()
             .map(|(key, _)| *key)
@@ -40,7 +51,7 @@ impl Measures {
             .map(|key| staleness::delta(log, &values, key, limit));
         Measures {
             staleness: staleness::measure(log, &values),
-            delta: deltas.try_fold(0, |most: u64, delta| Some(most.max(delta?))),
+            delta: deltas.max().unwrap_or(Delta::Least(0)),
             sessions: sessions::judge(log, &values),
             updates: updates::judge(log, &values),
             durability: durability::judge(log, &values),
@@ -51,50 +62,72 @@ impl Measures {
         }
     }
 
-    /// Each checker's answer, with what it looks for in words.
-    fn answers(&self) -> [(&'static str, &'static str, &Found); 9] {
+    /// Each checker's answer.
+    pub fn answers(&self) -> [Answer<'_>; 9] {
         let sessions = &self.sessions;
+        let answer = |metric, name, what, found| Answer { metric, name, what, found };
         [
-            (
+            answer(
+                "read_your_writes",
                 "read-your-writes",
                 "a client read something older than what it had written",
                 &sessions.read_your_writes,
             ),
-            (
+            answer(
+                "monotonic_reads",
                 "monotonic reads",
                 "a client read something older than what it had read",
                 &sessions.monotonic_reads,
             ),
-            (
+            answer(
+                "monotonic_writes",
                 "monotonic writes",
                 "a client saw a write, and then not the one before it by the same writer",
                 &sessions.monotonic_writes,
             ),
-            (
+            answer(
+                "writes_follow_reads",
                 "writes-follow-reads",
                 "a client saw a write, and then not what its writer had read",
                 &sessions.writes_follow_reads,
             ),
-            (
+            answer(
+                "lost_updates",
                 "lost updates",
                 "a read-modify-write overwrote a write that it had not seen",
                 &self.updates,
             ),
-            ("durability", "an acknowledged write is in no later state", &self.durability),
-            ("phantoms", "what was read never was committed", &self.phantoms),
-            (
+            answer(
+                "lost_writes",
+                "durability",
+                "an acknowledged write is in no later state",
+                &self.durability,
+            ),
+            answer(
+                "phantom_reads",
+                "phantoms",
+                "what was read never was committed",
+                &self.phantoms,
+            ),
+            answer(
+                "torn_views",
                 "torn views",
                 "one operation read values that were never there at one time",
                 &self.torn,
             ),
-            ("versions", "an older version was shown after a newer one", &self.versions.backwards),
+            answer(
+                "stale_versions",
+                "versions",
+                "an older version was shown after a newer one",
+                &self.versions.backwards,
+            ),
         ]
     }
 
     pub fn describe(&self, log: &Log, out: &mut String) {
         let clock = Clock::of(log);
         self.describe_staleness(out);
-        for (name, what, found) in self.answers() {
+        for Answer { name, what, found, .. } in self.answers() {
             let line = match found.holds() {
                 None => format!("  {name:<20} not tested: the history does not tell\n"),
                 Some(true) => format!("  {name:<20} holds in {} cases\n", found.tested),
@@ -152,10 +185,9 @@ impl Measures {
             staleness.versions_behind
         ));
         out.push_str(&match self.delta {
-            Some(delta) => format!("  smallest delta       {}\n", human(delta)),
-            None => {
-                "  smallest delta       none: some read is never legal, or undecided\n".to_owned()
-            }
+            Delta::Least(delta) => format!("  smallest delta       {}\n", human(delta)),
+            Delta::Infinite => "  smallest delta       none: some read is never legal\n".to_owned(),
+            Delta::Undecided => "  smallest delta       undecided: raise --limit\n".to_owned(),
         });
         self.describe_time(out);
     }

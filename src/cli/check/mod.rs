@@ -32,6 +32,9 @@ A key that it does not name starts absent. `a` precedes `b` only if a.end < b.st
 With --json, `metrics` has every verdict and figure (null: not told or not measured), `violations`
 the violated keys with proofs (one without --all), `unknown` the undecided keys with the
 configurations `visited` until --limit, `expectations` whether each was `met` (null: unknown).
+Where it was measured, `staleness` has it by phase of the faults and by time since the
+acknowledgement, `findings` for each checker how much was `tested` and the operations that show
+what is wrong (one case without --all).
 
 Exit codes: 0 linearizable (or as expected), 1 violated, 2 wrong input, 3 unknown (a limit was
 reached), 4 nothing was tested. Of several histories the worst counts."#;
@@ -99,7 +102,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     let sources = match input::find(&arguments.paths) {
         Ok(sources) => sources,
         Err(message) => {
-            eprintln!("{message}");
+            complain!("{message}");
             return Exit::WrongInput;
         }
     };
@@ -114,9 +117,9 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
                 exit = exit.max(print(&shown)).max(exit_of(&checked));
             }
             Err(error) => {
-                eprintln!("{error}");
+                complain!("{error}");
                 if matches!(error, file::Error::Line { .. }) {
-                    eprintln!("{LENIENT}");
+                    complain!("{LENIENT}");
                 }
                 exit = exit.max(Exit::WrongInput);
             }

@@ -143,9 +143,11 @@ impl Collector {
         let far = self.largest > Op::LATEST.0;
         if i128::from(self.largest) - first > i128::from(Op::LATEST.0) {
             return Err(format!(
-                "times reach from {first} to {}, which is more than 64 bits can tell apart; count \
-                 nanoseconds from the start of the history",
-                self.largest
+                "times reach from {first}{} to {}{}, which is more than 64 bits can tell apart; \
+                 count nanoseconds from the start of the history",
+                self.whose(Time(first as u64)),
+                self.largest,
+                self.whose(Time(self.largest))
             ));
         }
         self.log.phases = self.phases;
@@ -154,6 +156,15 @@ impl Collector {
         }
         self.log.freeze();
         Ok(self.log)
+    }
+
+    /// Which operation has a time, as far as it is one.
+    fn whose(&self, time: Time) -> String {
+        let ended = |op: &Op| op.end == time && time != Time::NEVER;
+        let op = self.log.ops.iter().find(|op| op.start == time || ended(op));
+        op.map_or_else(String::new, |op| {
+            format!(" (client {})", self.log.clients[op.client.0 as usize])
+        })
     }
 
     /// Moves all times, so that the earliest one becomes 0.

@@ -10,6 +10,15 @@ const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// What gzip begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// What bytes that begin so were compressed with.
+pub fn compression(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        bytes if bytes.starts_with(&MAGIC) => Some("zstd"),
+        bytes if bytes.starts_with(&GZIP) => Some("gzip"),
+        _ => None,
+    }
+}
+
 /// The source itself, or what it decompresses to; fails for gzip, and says what to do.
 pub fn decompressed(mut source: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
     match source.fill_buf()? {

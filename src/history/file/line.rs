@@ -11,6 +11,9 @@ use crate::history::log::Kind;
 use crate::history::record::{Effect, Reported};
 use crate::operation::Outcome;
 
+/// Characters of a wrong value that a message shows at most.
+const SHOWN: usize = 60;
+
 /// A piece of text: a range of the chunk that the line stands in, or behind its end, of what
 /// was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +119,8 @@ impl<'de> Deserialize<'de> for Initial {
                 pairs.sort();
                 match pairs.windows(2).find(|two| two[0].0 == two[1].0) {
                     Some(two) => {
-                        let key = &two[0].0;
-                        Err(serde::de::Error::custom(format!("`initial` has key {key:?} twice")))
+                        let key = shown(format!("{:?}", two[0].0));
+                        Err(serde::de::Error::custom(format!("`initial` has key {key} twice")))
                     }
                     None => Ok(Initial(pairs)),
                 }
@@ -137,6 +140,9 @@ pub(super) fn read(text: &str, base: usize, side: &mut Vec<u8>) -> Result<Line, 
     }
     let fields: Fields = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     if fields.op.is_some() || fields.client.is_some() || fields.outcome.is_some() {
+        if fields.initial.is_some() {
+            return Err("`initial` stands in an operation; give it a line of its own".to_owned());
+        }
         return operation(&fields, base, side).map(Line::Op);
     }
     if fields.initial.is_some() || fields.format.is_some() {
@@ -161,11 +167,23 @@ pub(super) fn read(text: &str, base: usize, side: &mut Vec<u8>) -> Result<Line, 
         .to_owned())
 }
 
+/// A value as messages show it: what is wrong can be of any length.
+fn shown(value: impl std::fmt::Display) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
 fn not_json(error: &serde_json::Error) -> String {
     let mut what = error.to_string();
     // Every line is parsed by itself, so only the column means something.
     if let Some(place) = what.rfind(" at line ") {
         what.truncate(place);
+    }
+    if let (true, Some(from)) = (what.len() > 2 * SHOWN, what.rfind(", expected ")) {
+        what = shown(&what[..from]) + &what[from..];
     }
     match error.is_eof() {
         true => format!(
@@ -215,7 +233,10 @@ fn operation(fields: &Fields, base: usize, side: &mut Vec<u8>) -> Result<RawOp, 
         hit: match given(&fields.hit) {
             None => None,
             Some(Json::Bool(hit)) => Some(hit),
-            Some(other) => return Err(format!("`hit` is {other}; expected true, false or null")),
+            Some(other) => {
+                let other = shown(other);
+                return Err(format!("`hit` is {other}; expected true, false or null"));
+            }
         },
         reported: word("reported", given(&fields.reported))?,
         effect: word("effect", given(&fields.effect))?,
@@ -231,6 +252,7 @@ fn value_of(
         None | Some(Json::Null) => None,
         Some(Json::String(text)) => Some(text.clone()),
         Some(other) => {
+            let other = shown(other);
             return Err(format!("`value` is {other}; expected a string in quotes, or null"));
         }
     };
@@ -244,11 +266,14 @@ fn value_of(
         }
         "write" => Ok((Kind::Write, text)),
         "delete" if text.is_some() => Err(format!(
-            "`value` of a delete is {:?}; expected null or nothing",
-            text.unwrap_or_default()
+            "`value` of a delete is {}; expected null or nothing",
+            shown(format!("{:?}", text.unwrap_or_default()))
         )),
         "delete" => Ok((Kind::Write, None)),
-        _ => Err(format!("`op` is {op:?}; expected \"read\", \"write\" or \"delete\"")),
+        _ => {
+            let op = shown(format!("{op:?}"));
+            Err(format!("`op` is {op}; expected \"read\", \"write\" or \"delete\""))
+        }
     }
 }
 
@@ -258,7 +283,10 @@ pub(super) fn outcome_of(text: &str) -> Result<Outcome, String> {
         "ok" => Ok(Outcome::Ok),
         "fail" | "failed" => Ok(Outcome::Failed),
         "unknown" => Ok(Outcome::Unknown),
-        _ => Err(format!("`outcome` is {text:?}; expected \"ok\", \"fail\" or \"unknown\"")),
+        _ => {
+            let text = shown(format!("{text:?}"));
+            Err(format!("`outcome` is {text}; expected \"ok\", \"fail\" or \"unknown\""))
+        }
     }
 }
 
@@ -284,7 +312,7 @@ fn end_of(outcome: Outcome, start: Number, end: &Option<Json>) -> Result<Option<
 }
 
 fn string<'a>(name: &str, field: &'a Json) -> Result<&'a str, String> {
-    field.as_str().ok_or_else(|| format!("`{name}` is {field}; expected a string"))
+    field.as_str().ok_or_else(|| format!("`{name}` is {}; expected a string", shown(field)))
 }
 
 fn number(name: &str, field: &Json) -> Result<Number, String> {
@@ -292,11 +320,13 @@ fn number(name: &str, field: &Json) -> Result<Number, String> {
     let negative = || field.as_i64().map(i64::unsigned_abs);
     positive
         .or_else(|| negative().map(|magnitude| Number { magnitude, negative: true }))
-        .ok_or_else(|| format!("`{name}` is {field}; expected an integer of 64 bits"))
+        .ok_or_else(|| format!("`{name}` is {}; expected an integer of 64 bits", shown(field)))
 }
 
 fn unsigned(name: &str, field: &Json) -> Result<u64, String> {
-    field.as_u64().ok_or_else(|| format!("`{name}` is {field}; expected an integer from 0 on"))
+    field
+        .as_u64()
+        .ok_or_else(|| format!("`{name}` is {}; expected an integer from 0 on", shown(field)))
 }
 
 fn word<T: serde::de::DeserializeOwned>(
@@ -305,7 +335,12 @@ fn word<T: serde::de::DeserializeOwned>(
 ) -> Result<Option<T>, String> {
     field
         .map(|field| {
-            serde_json::from_value(field.clone()).map_err(|e| format!("`{name}` is {field}: {e}"))
+            serde_json::from_value(field.clone()).map_err(|error| {
+                let error = error.to_string();
+                // What it is comes first, and can be long.
+                let expected = error.rfind("expected ").map_or("", |from| &error[from..]);
+                format!("`{name}` is {}; {expected}", shown(field))
+            })
         })
         .transpose()
 }

@@ -24,7 +24,7 @@ mod line;
 mod scan;
 mod write;
 
-pub use compressed::{compressed, decompressed};
+pub use compressed::{compressed, compression, decompressed};
 pub use followed::{Followed, FollowedLine, read_line};
 pub use write::write;
 
