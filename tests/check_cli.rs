@@ -345,7 +345,10 @@ fn a_delta_can_be_infinite_or_undecided() {
 fn without_reads_nothing_is_known_about_them() {
     for expectation in ["stale_reads = 0", "max_versions_behind = 0", "never_legal_reads = 0"] {
         let write = op(1, "write", "k", "\"v1\"", 5, 6);
-        check().args(["--expect", expectation]).write_stdin(write).assert().code(4);
+        check().args(["--expect", expectation]).write_stdin(write.clone()).assert().code(4);
+        let told = contains("no read returned anything");
+        check().write_stdin(write).assert().code(0).stdout(told.clone());
+        check().write_stdin(fresh()).assert().code(0).stdout(told.not());
         check().args(["--expect", expectation]).write_stdin(fresh()).assert().code(0);
     }
 }

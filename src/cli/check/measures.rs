@@ -1,5 +1,6 @@
 //! What `check --measure` finds out beside linearizability.
 
+use super::plural;
 use crate::check::found::Found;
 use crate::check::linear::Judgement;
 use crate::check::linear::words::{self, Clock};
@@ -130,7 +131,7 @@ impl Measures {
         for Answer { name, what, found, .. } in self.answers() {
             let line = match found.holds() {
                 None => format!("  {name:<20} not tested: the history does not tell\n"),
-                Some(true) => format!("  {name:<20} holds in {} cases\n", found.tested),
+                Some(true) => format!("  {name:<20} holds in {}\n", plural(found.tested, "case")),
                 Some(false) => {
                     format!(
                         "  {name:<20} violated in {} of {}: {what}\n",
@@ -170,19 +171,20 @@ impl Measures {
         if staleness.never_legal > 0 {
             let reads = staleness.never_legal;
             out.push_str(&format!(
-                "  never legal          {reads} reads of what nobody wrote before\n"
+                "  never legal          {} of what nobody wrote before\n",
+                plural(reads, "read")
             ));
         }
         let quantile = |share| human(staleness.quantile(share).unwrap_or(0));
         out.push_str(&format!(
-            "  staleness            p50 {}, p99 {}, p99.9 {}, max {}; possible up to {}; {} writes \
+            "  staleness            p50 {}, p99 {}, p99.9 {}, max {}; possible up to {}; {} \
              behind\n",
             quantile(0.5),
             quantile(0.99),
             quantile(0.999),
             quantile(1.0),
             human(staleness.at_most.last().copied().unwrap_or(0)),
-            staleness.versions_behind
+            plural(staleness.versions_behind, "write")
         ));
         out.push_str(&match self.delta {
             Delta::Least(delta) => format!("  smallest delta       {}\n", human(delta)),

@@ -3,6 +3,7 @@
 use super::expect::Met;
 use super::{Arguments, Checked, plural};
 use crate::check::linear::words::{self, Clock};
+use crate::history::log::Op;
 
 /// Operations of a linearization that are printed at most.
 const ORDER_MAX: usize = 10_000;
@@ -29,6 +30,9 @@ pub(super) fn render(checked: &Checked, arguments: &Arguments) -> String {
             plural(log.ops.len() as u64, "operation"),
             plural(judgement.keys as u64, "key")
         ));
+        if !log.ops.iter().any(Op::has_read) {
+            out.push_str("  no read returned anything, so nothing could contradict the writes\n");
+        }
     }
     skipped(checked, &mut out);
     violations(checked, arguments, &mut out);
