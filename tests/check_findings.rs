@@ -349,12 +349,28 @@ fn a_write_at_time_zero_replaces_what_was_there_at_the_start() {
         c1: read k=0           |--|
     ",
     );
-    let zero = log.ops[0].start.0;
-    for op in &mut log.ops {
-        (op.start, op.end) = (Time(op.start.0 - zero), Time(op.end.0 - zero));
-    }
+    begin_at_zero(&mut log);
     let measured = staleness::measure(&log, &Values::of(&log));
     assert_eq!(measured.versions_behind, 1);
     // Not stale, or since time zero at the most.
     assert_eq!((measured.at_least, measured.at_most), (vec![0, 4], vec![5, 12]));
+    let mut log = history(
+        "
+        initial k=0
+        c0: write k=1 |--|
+        c1: read k=1       |--|
+        c1: read k=0            |--|
+        c1: read k=0                 |--|
+    ",
+    );
+    begin_at_zero(&mut log);
+    assert_eq!(sessions::judge(&log, &Values::of(&log)).monotonic_reads.count, 2);
+}
+
+/// Moves a history so that its first operation begins at time zero.
+fn begin_at_zero(log: &mut Log) {
+    let zero = log.ops[0].start.0;
+    for op in &mut log.ops {
+        (op.start, op.end) = (Time(op.start.0 - zero), Time(op.end.0 - zero));
+    }
 }

@@ -278,6 +278,15 @@ fn what_no_register_can_do_is_rejected() {
     ",
     );
     rejects(
+        "a read and its write that begin together show the same value",
+        2,
+        "
+        c1: read k=1  |--|
+        c0: write k=1 |---------|
+        c2: read k=-       |--|
+    ",
+    );
+    rejects(
         "written twice, read a third time",
         3,
         "
