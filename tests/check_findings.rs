@@ -69,6 +69,19 @@ fn sessions_are_judged() {
         c1: read k=1                          |--|
     ";
     assert_eq!(found(monotonic_writes, first), (1, 1));
+    // Of what was seen of a writer the last counts, whenever it was seen.
+    let second = "        c1: read k=2                     |--|\n";
+    let third = "        c1: read k=3                          |--|\n";
+    let after = |reads: [&str; 2]| {
+        let writes = first.lines().take(4).collect::<Vec<_>>().join("\n");
+        format!(
+            "{writes}\n{}        c1: read k=1                               |--|\n",
+            reads.concat()
+        )
+    };
+    assert_eq!(found(monotonic_writes, &after([second, third])), (1, 1));
+    let (second, third) = (second.replace("k=2", "k=3"), third.replace("k=3", "k=2"));
+    assert_eq!(found(monotonic_writes, &after([&second, &third])), (2, 2));
     let based = "
         initial k=0
         c0: write k=1 |--|
