@@ -71,3 +71,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_folder_that_leads_back_to_itself_is_searched_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    for path in [folder.path().join("b.toml"), inner.join("a.toml"), inner.join("no.txt")] {
+        std::fs::write(path, "").unwrap();
+    }
+    std::os::unix::fs::symlink(folder.path(), inner.join("again")).unwrap();
+    let found = staleproof::scenario::find_files(folder.path()).unwrap();
+    assert_eq!(found, [folder.path().join("b.toml"), inner.join("a.toml")]);
+}

@@ -10,6 +10,7 @@ use toml::de::{DeTable, Deserializer};
 
 use super::accept::Bound;
 use super::expect::{Comparison, MetricSpec};
+use super::folder::files_below;
 use super::path::{self as place, Wrong};
 use super::suggest::nearest;
 use super::{KeyChoice, Scenario, Workload, shape};
@@ -397,23 +398,11 @@ pub fn find_files(path: &Path) -> Result<Vec<PathBuf>, Problem> {
             false => Err(wrong("there is no such file or folder".to_owned())),
         };
     }
-    let mut files = Vec::new();
-    collect(path, &mut files).map_err(|error| wrong(format!("cannot be listed: {error}")))?;
-    files.sort();
+    let is_scenario = |path: &Path| path.extension().is_some_and(|ending| ending == "toml");
+    let files = files_below(path, is_scenario)
+        .map_err(|(_, error)| wrong(format!("cannot be listed: {error}")))?;
     match files.is_empty() {
         true => Err(wrong("the folder has no scenario (`.toml` file) in it".to_owned())),
         false => Ok(files),
     }
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "toml") {
-            files.push(path);
-        }
-    }
-    Ok(())
 }

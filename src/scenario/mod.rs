@@ -6,6 +6,7 @@
 mod accept;
 pub mod expect;
 mod explore;
+mod folder;
 mod load;
 mod path;
 mod profile;
@@ -16,6 +17,8 @@ mod suggest;
 pub use accept::Bound;
 pub use expect::{Comparison, MetricKind, MetricSpec, Number, VERDICTS};
 pub use explore::{Expected, ExploreSettings, Property, Window};
+#[cfg(feature = "cli")]
+pub(crate) use folder::files_below;
 pub use load::{Known, Problem, find_files, load, parse};
 pub use profile::Profile;
 pub use spread::Spread;

@@ -1,11 +1,11 @@
 //! Where histories come from: files, folders, standard input; plain or compressed.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::history::file::{self, decompressed};
+use crate::scenario::files_below;
 
 /// One history's source.
 pub(super) struct Source {
@@ -34,15 +34,17 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<Source>, String> {
         if path.as_os_str() == "-" {
             sources.push(Source { name: "standard input".to_owned(), path: None });
         } else if path.is_dir() {
-            let before = sources.len();
-            search(path, &mut BTreeSet::new(), &mut sources)?;
-            if sources.len() == before {
+            let files = files_below(path, is_history).map_err(|(folder, error)| {
+                format!("{}: cannot be read: {error}", folder.display())
+            })?;
+            if files.is_empty() {
                 return Err(format!(
                     "{}: no histories in this folder; expected files named *.jsonl, *.ndjson, or \
                      the same with .zst behind",
                     path.display()
                 ));
             }
+            sources.extend(files.iter().map(|file| named(file)));
         } else if path.exists() {
             sources.push(named(path));
         } else {
@@ -57,30 +59,6 @@ pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<Source>, String> {
 
 fn named(path: &Path) -> Source {
     Source { name: path.display().to_string(), path: Some(path.to_owned()) }
-}
-
-/// Searches a folder and those in it, each once: links may lead back.
-fn search(
-    folder: &Path,
-    seen: &mut BTreeSet<PathBuf>,
-    sources: &mut Vec<Source>,
-) -> Result<(), String> {
-    let failed = |error: io::Error| format!("{}: cannot be read: {error}", folder.display());
-    if !seen.insert(folder.canonicalize().map_err(failed)?) {
-        return Ok(());
-    }
-    let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(failed)?.collect();
-    let mut paths: Vec<PathBuf> =
-        entries.map_err(failed)?.into_iter().map(|entry| entry.path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            search(&path, seen, sources)?;
-        } else if is_history(&path) {
-            sources.push(named(&path));
-        }
-    }
-    Ok(())
 }
 
 fn is_history(path: &Path) -> bool {
