@@ -26,6 +26,12 @@ fn op(client: u32, op: &str, key: &str, value: &str, start: u64, end: u64) -> St
     )
 }
 
+/// What `--json` with these arguments says of a history.
+fn json(arguments: &[&str], history: String) -> serde_json::Value {
+    let output = check().arg("--json").args(arguments).write_stdin(history).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 fn stale() -> String {
     [
         op(1, "write", "product:1", "\"v1\"", 1_000_000, 2_000_000),
@@ -249,17 +255,12 @@ fn crowd() -> String {
 #[test]
 fn an_undecided_key_is_named_in_the_json() {
     let text = crowd();
-    let json = |limit: &str| -> serde_json::Value {
-        let mut command = check();
-        let output = command.args(["--json", "--limit", limit]).write_stdin(text.clone()).output();
-        serde_json::from_slice(&output.unwrap().stdout).unwrap()
-    };
-    let undecided = json("1");
+    let undecided = json(&["--limit", "1"], text.clone());
     assert_eq!(undecided["metrics"]["linearizable"], "unknown");
     assert_eq!(undecided["unknown_keys"], 1);
     assert_eq!(undecided["unknown"][0]["key"], "k");
     assert!(undecided["unknown"][0]["visited"].as_u64() > Some(1));
-    assert_eq!(json("1000000")["unknown_keys"], 0);
+    assert_eq!(json(&["--limit", "1000000"], text)["unknown_keys"], 0);
 }
 
 #[test]
@@ -327,8 +328,7 @@ fn a_delta_can_be_infinite_or_undecided() {
         command.args(["--expect", expectation]).write_stdin(never.clone());
         command.assert().code(code).stdout(contains("none: some read is never legal"));
     }
-    let output = check().args(["--json", "--measure"]).write_stdin(never).output().unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let json = json(&["--measure"], never);
     assert_eq!(json["metrics"]["delta"], serde_json::Value::Null);
     assert_eq!(
         (&json["metrics"]["reads"], &json["metrics"]["never_legal_reads"]),
@@ -373,18 +373,18 @@ fn long_durations_are_told_exactly() {
         op(1, "write", "k", "\"v2\"", 3, 4),
         op(2, "read", "k", "\"v1\"", 9_007_199_254_740_997, 9_007_199_254_740_998),
     ];
-    let output = check().args(["--json", "--measure"]).write_stdin(text.concat()).output().unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(json["metrics"]["max_read_staleness"], 9_007_199_254_740_993u64);
+    assert_eq!(
+        json(&["--measure"], text.concat())["metrics"]["max_read_staleness"],
+        9_007_199_254_740_993u64
+    );
 }
 
 #[test]
 fn the_json_has_what_was_measured() {
     let fault = "{\"fault\":\"the cache is gone\",\"at\":12000000,\"until\":12500000}\n";
     let text = stale() + fault;
-    let output = check().args(["--json", "--measure"]).write_stdin(text).output().unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let staleness = &json["staleness"];
+    let measured = json(&["--measure"], text);
+    let staleness = &measured["staleness"];
     assert_eq!(staleness["reads"], serde_json::json!({"reads": 1, "stale": 1}));
     assert_eq!(staleness["phases"]["during"], serde_json::json!({"reads": 1, "stale": 1}));
     assert_eq!(staleness["phases"]["after"], serde_json::json!({"reads": 0, "stale": 0}));
@@ -395,13 +395,11 @@ fn the_json_has_what_was_measured() {
     assert_eq!(staleness["nines"][2]["nines"], serde_json::Value::Null);
     assert_eq!(staleness["worst"]["operation"]["client"], 3);
     assert_eq!(staleness["worst"]["at_least_ns"], 3_300_000);
-    let lost = &json["findings"]["lost_writes"];
+    let lost = &measured["findings"]["lost_writes"];
     assert_eq!((&lost["tested"], &lost["count"]), (&2.into(), &1.into()));
     assert_eq!(lost["operations"][0][0]["value"], "v2");
-    assert_eq!(json["findings"]["torn_views"]["tested"], 0);
-    let without = check().arg("--json").write_stdin(stale()).output().unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&without.stdout).unwrap();
-    assert_eq!(json.get("findings"), None);
+    assert_eq!(measured["findings"]["torn_views"]["tested"], 0);
+    assert_eq!(json(&[], stale()).get("findings"), None);
 }
 
 #[test]

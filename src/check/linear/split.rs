@@ -14,8 +14,7 @@ use crate::history::log::{Op, Value};
 pub(super) enum Split {
     /// This order explains everything.
     Order(Vec<usize>),
-    /// These operations, whose values are told apart in the copy, prove that there is none:
-    /// a read that no write can have served, or all operations of a proof among zones.
+    /// These operations prove that there is none: a proof among zones, once values are told apart.
     Nothing(Vec<usize>),
     /// It takes a search.
     Undecided,
@@ -46,11 +45,11 @@ pub(super) fn split(ops: &[Op], initial: Value) -> Split {
         let from = writes.candidates(op);
         let at_start = op.value == initial && start(op) <= writes.first_end;
         match (from.as_slice(), at_start) {
-            ([], false) => return Split::Nothing(vec![read]),
             ([], true) => own[read].value = start_value,
             ([write], false) => own[read].value = own[*write].value,
-            // The start competes with writes: left to the search.
-            (_, true) => return Split::Undecided,
+            // The start competes with writes: left to the search. That nothing could have served
+            // a read was found before.
+            ([], false) | (_, true) => return Split::Undecided,
             _ => open.push(Choice { read, from }),
         }
     }

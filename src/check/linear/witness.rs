@@ -219,8 +219,7 @@ impl Next {
     fn new(ops: &[Op], places: impl Iterator<Item = usize>) -> Next {
         let mut by_start: Vec<(u64, u64, usize)> =
             places.map(|place| (start(&ops[place]), end(&ops[place]), place)).collect();
-        by_start
-            .sort_unstable_by_key(|(start, end, place)| (std::cmp::Reverse(*start), *end, *place));
+        by_start.sort_unstable_by_key(|(start, ..)| std::cmp::Reverse(*start));
         let mut first = (u64::MAX, usize::MAX);
         for (_, end, place) in &mut by_start {
             first = first.min((*end, *place));
@@ -256,6 +255,14 @@ impl Roles {
     /// What was over before a time: the write, which a proof has anyway, or what begins last.
     fn before(&self, ops: &[Op], time: u64) -> Option<usize> {
         self.write.filter(|write| end(&ops[*write]) < time).or_else(|| self.over.last(time))
+    }
+
+    /// The same as the first half of a proof, where the start of the history serves as well.
+    fn in_front(&self, ops: &[Op], time: u64) -> Option<Option<usize>> {
+        match self.write {
+            None => Some(None),
+            Some(_) => self.before(ops, time).map(Some),
+        }
     }
 
     /// What began after a time: the write, or what ends first.
@@ -299,22 +306,21 @@ fn smallest_of_pair(ops: &[Op], one: &Roles, other: &Roles, best: &mut Option<Vi
     for (one, other) in [(one, other), (other, one)] {
         // A lone operation between two of the other value needs no write of its own.
         for middle in other.all.iter().copied().filter(|p| ops[*p].outcome == Outcome::Ok) {
-            let before = one.before(ops, start(&ops[middle]));
+            let before = one.in_front(ops, start(&ops[middle]));
             let after = one.after(ops, end(&ops[middle]));
-            if let (true, Some(after)) = (before.is_some() || one.write.is_none(), after) {
-                let before = before.filter(|_| one.write.is_some());
+            if let (Some(before), Some(after)) = (before, after) {
                 keep_both(one, before, after, (middle, middle), None);
             }
         }
     }
+    let begun: Vec<(Option<usize>, usize)> = match one.write {
+        // The start of the history precedes whatever a proof has anyway.
+        None => other.write.map(|write| (None, write)).into_iter().collect(),
+        Some(_) => precedences(ops, one, other).into_iter().map(|(b, f)| (Some(b), f)).collect(),
+    };
     for (last, after) in precedences(ops, other, one) {
-        if let (None, Some(write)) = (one.write, other.write) {
-            keep_both(one, None, after, (write, last), other.write);
-        }
-        for (before, first) in
-            precedences(ops, one, other).into_iter().filter(|_| one.write.is_some())
-        {
-            keep_both(one, Some(before), after, (first, last), other.write);
+        for (before, first) in &begun {
+            keep_both(one, *before, after, (*first, last), other.write);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A violation in words: one sentence, and the operations as lanes.
 
 use super::{Proof, Violation};
+use crate::history::file::shorten;
 use crate::history::log::{Kind, Log, Op};
 use crate::operation::Outcome;
 use crate::time::{Time, human};
@@ -240,16 +241,6 @@ pub fn name(text: &str) -> String {
     }
 }
 
-/// A text of several words as it is printed: not too long, and without what moves the cursor.
-fn harmless(text: &str) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    let short: String = text.chars().take(FAULT_MAX).map(escape).collect();
-    if text.chars().count() > FAULT_MAX { short + "..." } else { short }
-}
-
 /// Operations below each other, earlier to the left, with the faults that
 /// struck meanwhile.
 pub fn lanes(log: &Log, ops: &[usize], clock: &Clock) -> Vec<String> {
@@ -292,7 +283,11 @@ pub fn lanes(log: &Log, ops: &[usize], clock: &Clock) -> Vec<String> {
     for fault in faults {
         let bar = format!("{}!", " ".repeat(column(fault.at)));
         let at = clock.show(log, fault.at);
-        lines.push(format!("{:<wide$}  {bar:<right$}  {at} {}", "fault", harmless(&fault.what)));
+        lines.push(format!(
+            "{:<wide$}  {bar:<right$}  {at} {}",
+            "fault",
+            shorten(&fault.what, FAULT_MAX)
+        ));
     }
     if ops.len() > LANES_MAX {
         lines.push(format!("... and {} more operations", ops.len() - LANES_MAX));

@@ -14,8 +14,7 @@ pub mod writes_follow_reads;
 
 use super::found::Found;
 use super::values::Values;
-use crate::history::log::{Kind, Log};
-use crate::history::record::KeyId;
+use crate::history::log::{Kind, Log, Op};
 use crate::operation::Outcome;
 use crate::time::Time;
 
@@ -77,40 +76,23 @@ pub struct Past<'a> {
 }
 
 impl<'a> Past<'a> {
-    /// Goes through all operations that are ok.
+    /// Goes through all operations that have an effect or returned something.
     pub fn of(log: &'a Log, values: &'a Values) -> Past<'a> {
-        let before = vec![Session::default(); log.ops.len()];
-        let mut past = Past { log, values, reads: Vec::new(), before };
-        let mut of_client = vec![(Session::default(), Vec::new()); log.clients.len()];
-        for key in 0..log.keys() {
-            past.note(KeyId(key as u32), &mut of_client);
-        }
-        past
-    }
-
-    /// Notes a key's operations. Of each client there is what it has done, and which operations
-    /// of it may not have been over when the next began; both are empty before and after it.
-    fn note(&mut self, key: KeyId, of_client: &mut [(Session, Vec<usize>)]) {
-        let ops = &self.log.ops;
-        let mut places: Vec<usize> =
-            self.values.ops(key).iter().map(|place| *place as usize).collect();
+        let ops = &log.ops;
         // A write whose outcome is unknown may be seen later, and then its client's past counts.
-        places.retain(|place| ops[*place].outcome == Outcome::Ok || ops[*place].may_write());
-        places.sort_unstable_by_key(|place| (ops[*place].start, ops[*place].end, *place));
-        for place in &places {
-            let (session, under_way) = &mut of_client[ops[*place].client.0 as usize];
-            for over in under_way.extract_if(.., |other| ops[*other].precedes(&ops[*place])) {
-                self.add(session, over);
-            }
-            self.before[*place] = *session;
-            if ops[*place].outcome == Outcome::Ok {
-                under_way.push(*place);
-                self.reads.extend((ops[*place].kind == Kind::Read).then_some(*place));
-            }
-        }
-        for place in &places {
-            of_client[ops[*place].client.0 as usize] = Default::default();
-        }
+        let counts = |op: &Op| op.outcome == Outcome::Ok || op.may_write();
+        let mut places: Vec<usize> = (0..ops.len()).filter(|p| counts(&ops[*p])).collect();
+        places.sort_unstable_by_key(|place| {
+            let op = &ops[*place];
+            (op.key, op.start, op.end, *place)
+        });
+        let reads = places.iter().copied().filter(|place| ops[*place].has_read()).collect();
+        let mut before = vec![Session::default(); ops.len()];
+        let mut past = Past { log, values, reads, before: Vec::new() };
+        let over = |session: &mut Session, place| past.add(session, place);
+        past.walk(&places, over, |session, place| before[place] = *session);
+        past.before = before;
+        past
     }
 
     /// An operation of a session is over.
@@ -145,28 +127,32 @@ impl<'a> Past<'a> {
         before.filter(|before| self.newness(*before) > self.newness(now)).or(Some(now))
     }
 
-    /// Goes through each client's reads of each key by start, with what it knows then: `over` adds
-    /// what a read that is over by now has told it.
+    /// Goes through each client's operations on each key, of those that are given by key and
+    /// start, with what it knows then: `over` adds what an operation that is over by now has told.
     fn walk<S: Clone + Default>(
         &self,
+        places: &[usize],
         mut over: impl FnMut(&mut S, usize),
         mut begin: impl FnMut(&S, usize),
     ) {
         let ops = &self.log.ops;
-        // Of each client also the reads that may not have been over when its next one began.
+        // Of each client also the operations that may not have been over when its next one began.
         let mut of_client: Vec<(S, Vec<usize>)> = Vec::new();
         of_client.resize(self.log.clients.len(), Default::default());
-        for of_key in self.reads.chunk_by(|one, other| ops[*one].key == ops[*other].key) {
-            for read in of_key {
-                let (known, under_way) = &mut of_client[ops[*read].client.0 as usize];
-                for earlier in under_way.extract_if(.., |other| ops[*other].precedes(&ops[*read])) {
+        for of_key in places.chunk_by(|one, other| ops[*one].key == ops[*other].key) {
+            for place in of_key {
+                let op = &ops[*place];
+                let (known, under_way) = &mut of_client[op.client.0 as usize];
+                for earlier in under_way.extract_if(.., |other| ops[*other].precedes(op)) {
                     over(known, earlier);
                 }
-                begin(known, *read);
-                under_way.push(*read);
+                begin(known, *place);
+                if op.outcome == Outcome::Ok {
+                    under_way.push(*place);
+                }
             }
-            for read in of_key {
-                of_client[ops[*read].client.0 as usize] = Default::default();
+            for place in of_key {
+                of_client[ops[*place].client.0 as usize] = Default::default();
             }
         }
     }
@@ -182,16 +168,17 @@ impl<'a> Past<'a> {
                 *last = Some(Informed { read: earlier, earlier, seen, floor });
             }
         };
-        self.walk(over, |last, read| informed.extend(last.map(|last| Informed { read, ..last })));
+        self.walk(&self.reads, over, |last, read| {
+            informed.extend(last.map(|last| Informed { read, ..last }));
+        });
         informed
     }
 
     /// The write that a read saw: that of its value, if no other wrote it and it had begun.
     fn only_write(&self, read: usize) -> Option<usize> {
         let op = &self.log.ops[read];
-        let known = self.values.get(op.key, op.value);
-        let write = known.write.filter(|_| known.writes == 1)? as usize;
-        (self.log.ops[write].start <= op.end).then_some(write)
+        let once = self.values.get(op.key, op.value).writes == 1;
+        self.values.seen(op).write.filter(|_| once).map(|write| write as usize)
     }
 
     /// Whether the read returned something certainly older than what the other operation read

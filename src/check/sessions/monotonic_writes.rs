@@ -34,7 +34,7 @@ fn went_back(past: &Past<'_>) -> FxHashMap<usize, Informed> {
             *last = (write, earlier);
         }
     };
-    past.walk(over, |seen, read| {
+    past.walk(&past.reads, over, |seen, read| {
         let Some(first) = past.only_write(read) else { return };
         let Some((seen, earlier)) = seen.get(&ops[first].client).copied() else { return };
         if ops[first].precedes(&ops[seen]) {

@@ -190,9 +190,10 @@ pub(super) fn parse(text: &str) -> Result<Expectation, String> {
     let split = text.find(['=', '<', '>', '!']);
     let split = split.ok_or("write a metric and what it must be, such as `stale_reads = 0`")?;
     let (name, wanted) = (text[..split].trim(), text[split..].trim());
-    if wanted.starts_with("=<") || wanted.starts_with("=>") {
-        let (wrong, right) = (&wanted[..2], if wanted.starts_with("=<") { "<=" } else { ">=" });
-        return Err(format!("`{wrong}` compares nothing; write `{name} {right} ...`"));
+    for (wrong, right) in [("=<", "<="), ("=>", ">=")] {
+        if wanted.starts_with(wrong) {
+            return Err(format!("`{wrong}` compares nothing; write `{name} {right} ...`"));
+        }
     }
     let metric = METRICS.iter().position(|metric| metric.spec.name == name).ok_or_else(|| {
         let names: Vec<&str> = METRICS.iter().map(|metric| metric.spec.name).collect();

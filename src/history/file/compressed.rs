@@ -7,13 +7,14 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const ZSTD: &str = "zstd";
 /// What gzip begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// What bytes that begin so were compressed with.
 pub fn compression(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
-        bytes if bytes.starts_with(&MAGIC) => Some("zstd"),
+        bytes if bytes.starts_with(&MAGIC) => Some(ZSTD),
         bytes if bytes.starts_with(&GZIP) => Some("gzip"),
         _ => None,
     }
@@ -21,16 +22,16 @@ pub fn compression(bytes: &[u8]) -> Option<&'static str> {
 
 /// The source itself, or what it decompresses to; fails for gzip, and says what to do.
 pub fn decompressed(mut source: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    match source.fill_buf()? {
-        bytes if bytes.starts_with(&MAGIC) => {
-            Ok(Box::new(Frames { source: Some(source), decoder: None }))
-        }
-        bytes if bytes.starts_with(&GZIP) => Err(io::Error::new(
+    match compression(source.fill_buf()?) {
+        None => Ok(Box::new(source)),
+        Some(ZSTD) => Ok(Box::new(Frames { source: Some(source), decoder: None })),
+        Some(other) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "it is compressed with gzip; expected plain text or zstd, so decompress it first, as \
-             in `zcat FILE | staleproof check -`",
+            format!(
+                "it is compressed with {other}; expected plain text or zstd, so decompress it \
+                 first, as in `zcat FILE | staleproof check -`"
+            ),
         )),
-        _ => Ok(Box::new(source)),
     }
 }
 

@@ -169,11 +169,7 @@ pub(super) fn read(text: &str, base: usize, side: &mut Vec<u8>) -> Result<Line, 
 
 /// A value as messages show it: what is wrong can be of any length.
 fn shown(value: impl std::fmt::Display) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
-    }
+    super::shorten(&value.to_string(), SHOWN)
 }
 
 fn not_json(error: &serde_json::Error) -> String {

@@ -47,6 +47,16 @@ fn known_format(format: Option<u64>) -> Result<(), String> {
     }
 }
 
+/// What is printed of a text from a file: so many characters, and none that moves the cursor.
+pub fn shorten(text: &str, most: usize) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    let short: String = text.chars().take(most).map(escape).collect();
+    if text.chars().nth(most).is_some() { short + "..." } else { short }
+}
+
 /// Something wrong in a history file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
