@@ -22,7 +22,7 @@ use crate::time::Time;
 use super::fault::{RealFault, RealWhat};
 use super::harms::Harms;
 use super::log::Log;
-use super::scribe::{Did, Pen, Record};
+use super::scribe::{Did, Operation, Pen, Record};
 use super::versions::Versions;
 
 /// The ring of the clients, from which one node may be missing for a time.
@@ -375,7 +375,7 @@ impl Chaos {
         };
         if let Some(pen) = &mut self.pen {
             let did = if what == What::BypassDelete { Did::Delete } else { Did::Write };
-            pen.note(Record::Op {
+            pen.note(Record::Op(Operation {
                 id: writer,
                 row: id,
                 did,
@@ -384,7 +384,7 @@ impl Chaos {
                 outcome,
                 version,
                 several: false,
-            });
+            }));
         }
         written?;
         let witness = || format!("row {} got version {version} by SQL", id.0);

@@ -4,8 +4,9 @@
 //! client spends some nanoseconds on each operation, and memory holds no more than the pages
 //! under way. A disk that is slower than the load slows the load down.
 
+use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -17,7 +18,7 @@ use crate::entity::Entity;
 use crate::history::file::FORMAT;
 use crate::operation::{OpId, Outcome};
 use crate::plan::Plan;
-use crate::step::{RowId, Table};
+use crate::step::{Key, RowId, Table};
 
 /// Records of a page.
 const PAGE: usize = 512;
@@ -38,26 +39,27 @@ pub(super) enum Did {
     Delete,
 }
 
+/// An operation, as far as it is about one row.
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    pub id: OpId,
+    pub row: RowId,
+    pub did: Did,
+    /// In nanoseconds since the load began.
+    pub start: u64,
+    pub end: u64,
+    pub outcome: Outcome,
+    /// The version that was read or written; 0 when nobody knows.
+    pub version: u64,
+    /// Whether the operation has several lines.
+    pub several: bool,
+}
+
 /// One line of the history.
 #[derive(Clone, Debug)]
 pub(super) enum Record {
-    Op {
-        id: OpId,
-        row: RowId,
-        did: Did,
-        /// In nanoseconds since the load began.
-        start: u64,
-        end: u64,
-        outcome: Outcome,
-        /// The version that was read or written; 0 when nobody knows.
-        version: u64,
-        /// Whether the operation has several lines.
-        several: bool,
-    },
-    Fault {
-        name: String,
-        at: u64,
-    },
+    Op(Operation),
+    Fault { name: String, at: u64 },
 }
 
 /// The thread that writes, and its file.
@@ -141,54 +143,101 @@ fn write(
     mut out: BufWriter<File>,
 ) -> io::Result<u64> {
     let mut operations = 0;
+    let mut line = Line::default();
     for page in pages {
         for record in page {
-            operations += u64::from(matches!(record, Record::Op { .. }));
-            line(&record, entity, &mut out)?;
+            operations += u64::from(matches!(record, Record::Op(_)));
+            line.fill(&record, entity);
+            out.write_all(&line.bytes)?;
         }
     }
     out.flush()?;
     Ok(operations)
 }
 
-fn line(record: &Record, entity: &dyn Entity, out: &mut impl Write) -> io::Result<()> {
-    let Record::Op { id, row, did, start, end, outcome, version, several } = *record else {
-        let Record::Fault { name, at } = record else { unreachable!("there are two kinds") };
-        return writeln!(out, "{}", json!({"fault": name, "at": at}));
-    };
-    let key = Json::String(entity.key(Table(0), row).to_string());
-    let (op, value) = match did {
-        Did::Read { found: Some(writer), wrong: false, .. } => ("read", quoted(writer, "")),
-        Did::Read { found: Some(writer), wrong: true, .. } => {
-            ("read", quoted(writer, " of another row"))
-        }
-        Did::Read { found: None, .. } => ("read", "null".to_owned()),
-        Did::Write => ("write", quoted(id, "")),
-        Did::Delete => ("delete", "null".to_owned()),
-    };
-    write!(
-        out,
-        r#"{{"client":{},"op":"{op}","key":{key},"value":{value},"start":{start},"end":"#,
-        id.client().0
-    )?;
-    match outcome {
-        Outcome::Ok => write!(out, r#"{end},"outcome":"ok""#)?,
-        Outcome::Failed => write!(out, r#"{end},"outcome":"fail""#)?,
-        Outcome::Unknown => write!(out, r#"null,"outcome":"unknown""#)?,
-    }
-    write!(out, r#","id":"{id}""#)?;
-    if several {
-        write!(out, r#","group":"{id}""#)?;
-    }
-    if version > 0 {
-        write!(out, r#","version":{version}"#)?;
-    }
-    if let Did::Read { hit, .. } = did {
-        write!(out, r#","hit":{hit}"#)?;
-    }
-    out.write_all(b"}\n")
+/// A line of the file. It is put together from bytes, in a quarter of the time that formatting
+/// takes, since what the writer spends on an operation the load does not have.
+#[derive(Default)]
+struct Line {
+    bytes: Vec<u8>,
+    digits: itoa::Buffer,
+    key: String,
 }
 
-fn quoted(writer: OpId, note: &str) -> String {
-    format!("\"{writer}{note}\"")
+impl Line {
+    fn fill(&mut self, record: &Record, entity: &dyn Entity) {
+        self.bytes.clear();
+        match record {
+            Record::Op(operation) => self.operation(operation, entity),
+            Record::Fault { name, at } => self.text(&json!({"fault": name, "at": at}).to_string()),
+        }
+        self.bytes.push(b'\n');
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    fn number(&mut self, before: &str, number: u64) {
+        self.text(before);
+        self.bytes.extend_from_slice(self.digits.format(number).as_bytes());
+    }
+
+    fn quoted(&mut self, id: OpId, note: &str) {
+        match id.client() {
+            client if client.is_ordinary() && id != OpId::INITIAL => {
+                self.number(r#""c"#, u64::from(client.0));
+                self.number("#", u64::from(id.number()));
+            }
+            _ => self.text(&format!(r#""{id}"#)),
+        }
+        self.text(note);
+        self.text(r#"""#);
+    }
+
+    fn operation(&mut self, operation: &Operation, entity: &dyn Entity) {
+        let Operation { id, row, did, start, end, outcome, version, several } = *operation;
+        self.number(r#"{"client":"#, u64::from(id.client().0));
+        self.text(match did {
+            Did::Read { .. } => r#","op":"read","key":"#,
+            Did::Write => r#","op":"write","key":"#,
+            Did::Delete => r#","op":"delete","key":"#,
+        });
+        self.key(&entity.key(Table(0), row));
+        self.text(r#","value":"#);
+        match did {
+            Did::Read { found: Some(writer), wrong: false, .. } => self.quoted(writer, ""),
+            Did::Read { found: Some(writer), .. } => self.quoted(writer, " of another row"),
+            Did::Read { found: None, .. } | Did::Delete => self.text("null"),
+            Did::Write => self.quoted(id, ""),
+        }
+        self.number(r#","start":"#, start);
+        match outcome {
+            Outcome::Unknown => self.text(r#","end":null"#),
+            _ => self.number(r#","end":"#, end),
+        }
+        self.text(match outcome {
+            Outcome::Ok => r#","outcome":"ok","id":"#,
+            Outcome::Failed => r#","outcome":"fail","id":"#,
+            Outcome::Unknown => r#","outcome":"unknown","id":"#,
+        });
+        self.quoted(id, "");
+        if several {
+            self.text(r#","group":"#);
+            self.quoted(id, "");
+        }
+        if version > 0 {
+            self.number(r#","version":"#, version);
+        }
+        if let Did::Read { hit, .. } = did {
+            self.text(if hit { r#","hit":true"# } else { r#","hit":false"# });
+        }
+        self.text("}");
+    }
+
+    fn key(&mut self, key: &Key) {
+        self.key.clear();
+        write!(self.key, "{key}").expect("a string takes anything");
+        serde_json::to_writer(&mut self.bytes, &self.key).expect("so does a vector");
+    }
 }

@@ -7,11 +7,12 @@
 //! kinds: servers started here under libfaketime follow the scheduler's clock to the second
 //! (`clock`); a pace lets real time pass; else nothing that needs time to pass is tested.
 
+pub(crate) mod bare;
 mod classic;
 mod clock;
 pub(crate) mod meta;
 pub mod own;
-mod text;
+pub(crate) mod text;
 
 use std::collections::hash_map::Entry;
 use std::io::{Read, Write};
@@ -22,9 +23,9 @@ use std::time::{Duration, Instant};
 use memcache::exp::{Error, MetaCommand, MetaConnection, MetaOp, MetaResponse, ReturnCode};
 use rustc_hash::FxHashMap;
 
+use self::bare::Bare;
 use self::clock::NodeClock;
 use self::own::{Options, OwnServer};
-use self::text::TextLink;
 use super::{BackendError, Cache, Clock, Means, Origin};
 use crate::step::{CacheCommand, CacheReply, ConnectionId, Footprint, Key, Location, NodeId};
 use crate::time::Time;
@@ -62,7 +63,7 @@ pub struct Memcached {
     clock: Clock,
     paced_since: Option<Instant>,
     links: FxHashMap<(ConnectionId, NodeId), MetaConnection>,
-    texts: FxHashMap<(ConnectionId, NodeId), TextLink>,
+    texts: FxHashMap<(ConnectionId, NodeId), Bare>,
     classic: FxHashMap<(ConnectionId, NodeId), memcache::Client>,
     untested: Vec<String>,
 }
@@ -187,10 +188,12 @@ impl Memcached {
         let link = match self.texts.entry((connection, node)) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(place) => {
-                place.insert(TextLink::connect(server, DEAD_AFTER).map_err(|e| broken(&e))?)
+                place.insert(Bare::connect(server, DEAD_AFTER).map_err(|e| broken(&e))?)
             }
         };
-        let reply = link.execute(command).map_err(|error| broken(&error))?;
+        let mut request = Vec::new();
+        text::encode(command, &mut request);
+        let reply = link.exchange(&request, text::read).map_err(|error| broken(&error))?;
         if matches!(reply, CacheReply::Refusal(_)) {
             // The server may take what was left of the value for commands.
             self.texts.remove(&(connection, node));

@@ -4,23 +4,24 @@
 //! neither; a refused oversize `cas`, `add` or `replace` keeps the old item, as an `ms` with the
 //! same mode does not. A pattern that sends the classic command means the classic one.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::io;
 
 use bytes::Bytes;
 
+use super::bare::VALUE_BYTES_MAX;
 use super::meta::refusal;
-use crate::step::{CacheCommand, CacheReply, Item, Remaining, Verb, Win};
+use crate::step::{CacheCommand, CacheReply, Item, Key, Remaining, Verb, Win};
 
 /// A key that is longer is refused, and the server would take the value for a command.
 const KEY_BYTES_MAX: usize = 250;
-/// No value is longer than an item.
-const VALUE_BYTES_MAX: usize = 1 << 21;
+/// A header of a value, with the longest key, is shorter.
+const LINE_BYTES_MAX: usize = 2048;
+/// What is behind a value.
+const END: &[u8] = b"\r\nEND\r\n";
 
 /// Whether a command is to be sent as text.
-pub(super) fn differs(command: &CacheCommand) -> bool {
-    let plain = |key: &crate::step::Key| {
+pub(crate) fn differs(command: &CacheCommand) -> bool {
+    let plain = |key: &Key| {
         let bytes = key.as_bytes();
         !bytes.is_empty() && bytes.len() <= KEY_BYTES_MAX && bytes.iter().all(u8::is_ascii_graphic)
     };
@@ -34,94 +35,133 @@ pub(super) fn differs(command: &CacheCommand) -> bool {
     }
 }
 
-/// A connection that speaks text.
-pub(super) struct TextLink(BufReader<TcpStream>);
-
-impl TextLink {
-    pub fn connect(server: &str, timeout: Duration) -> io::Result<TextLink> {
-        let stream = TcpStream::connect(server)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
-        Ok(TextLink(BufReader::new(stream)))
-    }
-
-    /// Sends a command of which [`differs`] says that it is to be sent so.
-    pub fn execute(&mut self, command: &CacheCommand) -> io::Result<CacheReply> {
-        self.0.get_mut().write_all(&request(command))?;
-        let line = self.line()?;
-        Ok(match line.split(' ').next().unwrap_or_default() {
-            "VALUE" => CacheReply::Found(self.item(&line)?),
-            "END" => CacheReply::Miss,
-            "STORED" => CacheReply::Stored,
-            "NOT_STORED" => CacheReply::NotStored,
-            "EXISTS" => CacheReply::Exists,
-            "NOT_FOUND" => CacheReply::NotFound,
-            "TOUCHED" => CacheReply::Touched,
-            "CLIENT_ERROR" | "SERVER_ERROR" | "ERROR" => CacheReply::Refusal(refusal(&line)),
-            _ => return Err(io::Error::other(format!("`{line}` is no reply"))),
-        })
-    }
-
-    fn line(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        match self.0.read_line(&mut line)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(line.trim_end().to_owned()),
+/// Appends the request of a command of which [`differs`] says that it is to be sent so.
+pub(crate) fn encode(command: &CacheCommand, request: &mut Vec<u8>) {
+    let mut words = |parts: [&[u8]; 3]| parts.iter().for_each(|part| request.extend(*part));
+    match command {
+        CacheCommand::Get { key } => words([b"gets ", key.as_bytes(), b"\r\n"]),
+        CacheCommand::GetAndTouch { key, ttl } => {
+            words([format!("gats {} ", ttl.0).as_bytes(), key.as_bytes(), b"\r\n"]);
         }
-    }
-
-    /// `VALUE key flags bytes cas`, the value, and `END`.
-    fn item(&mut self, line: &str) -> io::Result<Item> {
-        let malformed = || io::Error::other(format!("`{line}` is no header of a value"));
-        let numbers: Option<Vec<u64>> =
-            line.split(' ').skip(2).map(|word| word.parse().ok()).collect();
-        let Some([flags, length, cas]) = numbers.as_deref() else { return Err(malformed()) };
-        let length = usize::try_from(*length).ok().filter(|length| *length <= VALUE_BYTES_MAX);
-        let mut value = vec![0; length.ok_or_else(malformed)? + 2];
-        self.0.read_exact(&mut value)?;
-        value.truncate(value.len() - 2);
-        if self.line()? != "END" {
-            return Err(malformed());
+        CacheCommand::Touch { key, ttl } => {
+            words([b"touch ", key.as_bytes(), format!(" {}\r\n", ttl.0).as_bytes()]);
         }
-        Ok(Item {
-            value: Bytes::from(value),
-            flags: *flags as u32,
-            cas: *cas,
-            // The classic commands do not tell.
-            remaining: Remaining::Never,
-            stale: false,
-            win: Win::None,
-            fetched: false,
-            idle_seconds: 0,
-        })
+        CacheCommand::Store { verb, key, value, flags, ttl } => {
+            let (word, token): (&[u8], _) = match verb {
+                Verb::Set => (b"set ", String::new()),
+                Verb::Add => (b"add ", String::new()),
+                Verb::Replace => (b"replace ", String::new()),
+                Verb::Append => (b"append ", String::new()),
+                Verb::Prepend => (b"prepend ", String::new()),
+                Verb::Cas(token) => (b"cas ", format!(" {token}")),
+            };
+            let rest = format!(" {flags} {} {}{token}\r\n", ttl.0, value.len());
+            words([word, key.as_bytes(), rest.as_bytes()]);
+            words([value, b"\r\n", b""]);
+        }
+        _ => unreachable!("only what `differs` names is sent as text"),
     }
 }
 
-fn request(command: &CacheCommand) -> Vec<u8> {
-    let name = |key: &crate::step::Key| String::from_utf8_lossy(key.as_bytes()).into_owned();
-    match command {
-        CacheCommand::Get { key } => format!("gets {}\r\n", name(key)).into_bytes(),
-        CacheCommand::GetAndTouch { key, ttl } => {
-            format!("gats {} {}\r\n", ttl.0, name(key)).into_bytes()
+/// The reply to one command, as soon as all of it is there.
+pub(crate) fn read(input: &[u8]) -> io::Result<Option<CacheReply>> {
+    let Some(end) = input.windows(2).position(|two| two == b"\r\n") else {
+        return match input.len() {
+            LINE_BYTES_MAX.. => Err(io::Error::other("a line has no end")),
+            _ => Ok(None),
+        };
+    };
+    let (line, rest) = (&input[..end], &input[end + 2..]);
+    if line.starts_with(b"VALUE ") {
+        return item(line, rest);
+    }
+    match rest {
+        b"" => said(line).map(Some),
+        _ => Err(io::Error::other("more than one reply")),
+    }
+}
+
+fn said(line: &[u8]) -> io::Result<CacheReply> {
+    let word = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let text = || String::from_utf8_lossy(line);
+    Ok(match word {
+        b"END" => CacheReply::Miss,
+        b"STORED" => CacheReply::Stored,
+        b"NOT_STORED" => CacheReply::NotStored,
+        b"EXISTS" => CacheReply::Exists,
+        b"NOT_FOUND" => CacheReply::NotFound,
+        b"TOUCHED" => CacheReply::Touched,
+        b"CLIENT_ERROR" | b"SERVER_ERROR" | b"ERROR" => CacheReply::Refusal(refusal(&text())),
+        _ => return Err(io::Error::other(format!("`{}` is no reply", text()))),
+    })
+}
+
+/// Of `VALUE key flags bytes cas`, the value, and `END`.
+fn item(line: &[u8], rest: &[u8]) -> io::Result<Option<CacheReply>> {
+    let wrong = |what| {
+        let line = String::from_utf8_lossy(line);
+        io::Error::other(format!("`{line}` {what}"))
+    };
+    let numbers = || {
+        let mut words = std::str::from_utf8(line).ok()?.split(' ').skip(2);
+        let flags = words.next()?.parse().ok()?;
+        let length = words.next()?.parse().ok().filter(|length| *length <= VALUE_BYTES_MAX)?;
+        let cas = words.next()?.parse().ok()?;
+        words.next().is_none().then_some((flags, length, cas))
+    };
+    let (flags, length, cas) = numbers().ok_or_else(|| wrong("is no header of a value"))?;
+    let Some((value, behind)) = rest.split_at_checked(length) else { return Ok(None) };
+    if behind.len() < END.len() && END.starts_with(behind) {
+        return Ok(None);
+    }
+    if behind != END {
+        return Err(wrong("and its value are not followed by `END`"));
+    }
+    Ok(Some(CacheReply::Found(Item {
+        value: Bytes::copy_from_slice(value),
+        flags,
+        cas,
+        // The classic commands do not tell.
+        remaining: Remaining::Never,
+        stale: false,
+        win: Win::None,
+        fetched: false,
+        idle_seconds: 0,
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_read_once_all_of_it_is_there() {
+        let whole = b"VALUE k 7 5 18446744073709551615\r\na\r\nEN\r\nEND\r\n";
+        for end in 0..whole.len() {
+            assert_eq!(read(&whole[..end]).unwrap(), None, "{end}");
         }
-        CacheCommand::Touch { key, ttl } => format!("touch {} {}\r\n", name(key), ttl.0).into(),
-        CacheCommand::Store { verb, key, value, flags, ttl } => {
-            let (word, token) = match verb {
-                Verb::Set => ("set", String::new()),
-                Verb::Add => ("add", String::new()),
-                Verb::Replace => ("replace", String::new()),
-                Verb::Append => ("append", String::new()),
-                Verb::Prepend => ("prepend", String::new()),
-                Verb::Cas(token) => ("cas", format!(" {token}")),
-            };
-            let key = name(key);
-            let header = format!("{word} {key} {flags} {} {}{token}\r\n", ttl.0, value.len());
-            let mut request = header.into_bytes();
-            request.extend_from_slice(value);
-            request.extend_from_slice(b"\r\n");
-            request
+        match read(whole).unwrap() {
+            Some(CacheReply::Found(item)) => {
+                assert_eq!((&item.value[..], item.flags, item.cas), (&b"a\r\nEN"[..], 7, u64::MAX));
+            }
+            other => panic!("{other:?}"),
         }
-        _ => unreachable!("only what `differs` names is sent as text"),
+        assert_eq!(read(b"END\r\n").unwrap(), Some(CacheReply::Miss));
+        assert_eq!(read(b"TOUCHED\r\n").unwrap(), Some(CacheReply::Touched));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for nonsense in [
+            "END\r\nEND\r\n",
+            "VALUE k 0 1 1\r\na\r\nVALUE",
+            "VALUE k 0 1\r\na\r\nEND\r\n",
+            "VALUE k 0 1 1 1\r\na\r\nEND\r\n",
+            "VALUE k x 1 1\r\na\r\nEND\r\n",
+            "HD\r\n",
+            "\r\n",
+        ] {
+            assert!(read(nonsense.as_bytes()).is_err(), "{nonsense:?}");
+        }
     }
 }

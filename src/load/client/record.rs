@@ -1,6 +1,6 @@
 //! A client's operations as lines of the history.
 
-use super::super::scribe::{Did, Record};
+use super::super::scribe::{Did, Operation, Record};
 use super::Client;
 use crate::operation::{Action, Op, Outcome, Reply};
 use crate::step::{Row, RowId};
@@ -19,7 +19,9 @@ impl Client {
         let written = current.written;
         let Some(pen) = &mut self.seat.pen else { return };
         let mut note = |row: RowId, did, outcome, version, several| {
-            pen.note(Record::Op { id: op.id, row, did, start, end, outcome, version, several });
+            let id = op.id;
+            let done = Operation { id, row, did, start, end, outcome, version, several };
+            pen.note(Record::Op(done));
         };
         let found = |asked: RowId, row: Option<&Row>| Did::Read {
             found: row.map(|row| row.writer),
