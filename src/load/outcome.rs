@@ -247,7 +247,7 @@ impl Outcome {
         self.staleness = (!sum.least.is_empty())
             .then(|| Staleness { least: Latency::of(&sum.least), most: Latency::of(&sum.most) });
         for (timed, name) in TIMED {
-            let histogram = &sum.latencies[timed as usize];
+            let histogram = sum.latencies(timed);
             if !histogram.is_empty() {
                 self.latencies.insert(name.to_owned(), Latency::of(histogram));
             }

@@ -114,8 +114,14 @@ pub(super) struct Tally {
     /// How stale stale reads were, at least and at most.
     pub least: Histogram<u64>,
     pub most: Histogram<u64>,
-    pub latencies: [Histogram<u64>; TIMED.len()],
+    latencies: [Histogram<u64>; TIMED.len()],
+    /// Latencies that no histogram has yet. One at a time finds a histogram that others' work has
+    /// driven out of the processor's cache.
+    waiting: Vec<(Timed, u64)>,
 }
+
+/// So many latencies wait for each other.
+const WAITING_MAX: usize = 128;
 
 /// Histograms grow with what they are given, so only memory could be in the way.
 pub(super) fn note(histogram: &mut Histogram<u64>, nanos: u64) {
@@ -148,12 +154,29 @@ impl Tally {
             least: histogram(),
             most: histogram(),
             latencies: std::array::from_fn(|_| histogram()),
+            waiting: Vec::with_capacity(WAITING_MAX),
         }
     }
 
     #[inline]
     pub fn time(&mut self, what: Timed, nanos: u64) {
-        note(&mut self.latencies[what as usize], nanos);
+        self.waiting.push((what, nanos));
+        if self.waiting.len() == WAITING_MAX {
+            self.settle();
+        }
+    }
+
+    #[cold]
+    fn settle(&mut self) {
+        for (what, nanos) in self.waiting.drain(..) {
+            note(&mut self.latencies[what as usize], nanos);
+        }
+    }
+
+    /// The latencies of one kind, in a sum of tallies.
+    pub fn latencies(&self, what: Timed) -> &Histogram<u64> {
+        assert!(self.waiting.is_empty(), "nothing waits in a sum");
+        &self.latencies[what as usize]
     }
 
     pub fn add(&mut self, other: &Tally) {
@@ -177,5 +200,7 @@ impl Tally {
         for (mine, theirs) in mine.zip(other.latencies.iter().chain([&other.least, &other.most])) {
             mine.add(theirs).expect("histograms that grow by themselves can be added");
         }
+        self.waiting.extend(&other.waiting);
+        self.settle();
     }
 }

@@ -20,13 +20,15 @@ const LEVELS: usize = 32;
 /// The commits of all rows.
 #[derive(Debug)]
 pub(super) struct Versions {
-    rows: Vec<Row>,
+    /// Of each row, the latest version whose commit was answered. Every read looks here, so they
+    /// stand close together.
+    latest: Vec<AtomicU64>,
+    /// Of rows that were written.
+    rows: Vec<OnceLock<Box<Row>>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Row {
-    /// The latest version whose commit was answered.
-    latest: AtomicU64,
     levels: [OnceLock<Box<[Commit; KEPT]>>; LEVELS],
 }
 
@@ -75,28 +77,31 @@ impl Commit {
 impl Versions {
     /// So many rows, each in its first version.
     pub fn new(rows: usize) -> Versions {
-        let row =
-            || Row { latest: AtomicU64::new(1), levels: std::array::from_fn(|_| OnceLock::new()) };
-        Versions { rows: (0..rows).map(|_| row()).collect() }
+        Versions {
+            latest: (0..rows).map(|_| AtomicU64::new(1)).collect(),
+            rows: (0..rows).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     /// The latest version of a row whose commit was answered; `None` for rows that did not
     /// exist at the start, which are not followed.
     pub fn latest(&self, row: u64) -> Option<u64> {
-        Some(self.rows.get(row as usize)?.latest.load(Ordering::Acquire))
+        Some(self.latest.get(row as usize)?.load(Ordering::Acquire))
     }
 
     /// A commit was answered.
     pub fn commit(&self, row: u64, version: u64, sent: u64, answered: u64) {
-        let Some(row) = self.rows.get(row as usize) else { return };
+        let row = row as usize;
+        let Some(latest) = self.latest.get(row) else { return };
         let (level, slot) = place(version);
-        row.levels[level].get_or_init(Box::default)[slot].write(version, sent, answered);
-        row.latest.fetch_max(version, Ordering::AcqRel);
+        let levels = &self.rows[row].get_or_init(Box::default).levels;
+        levels[level].get_or_init(Box::default)[slot].write(version, sent, answered);
+        latest.fetch_max(version, Ordering::AcqRel);
     }
 
     /// How stale this version was at this time; `None` when nothing has superseded it.
     pub fn age(&self, row: u64, version: u64, at: u64) -> Option<Age> {
-        let row = self.rows.get(row as usize)?;
+        let row = self.rows.get(row as usize)?.get()?;
         let next = version + 1;
         let (level, slot) = place(next);
         let exact = row.levels[level].get().and_then(|level| level[slot].read());

@@ -103,11 +103,11 @@ fn item(line: &[u8], rest: &[u8]) -> io::Result<Option<CacheReply>> {
         io::Error::other(format!("`{line}` {what}"))
     };
     let numbers = || {
-        let mut words = std::str::from_utf8(line).ok()?.split(' ').skip(2);
-        let flags = words.next()?.parse().ok()?;
-        let length = words.next()?.parse().ok().filter(|length| *length <= VALUE_BYTES_MAX)?;
-        let cas = words.next()?.parse().ok()?;
-        words.next().is_none().then_some((flags, length, cas))
+        let mut words = line.split(|byte| *byte == b' ').skip(2);
+        let mut number = || words.next().and_then(decimal);
+        let (flags, length, cas) = (number()?, number()?, number()?);
+        let length = usize::try_from(length).ok().filter(|length| *length <= VALUE_BYTES_MAX)?;
+        words.next().is_none().then_some((u32::try_from(flags).ok()?, length, cas))
     };
     let (flags, length, cas) = numbers().ok_or_else(|| wrong("is no header of a value"))?;
     let Some((value, behind)) = rest.split_at_checked(length) else { return Ok(None) };
@@ -128,6 +128,14 @@ fn item(line: &[u8], rest: &[u8]) -> io::Result<Option<CacheReply>> {
         fetched: false,
         idle_seconds: 0,
     })))
+}
+
+fn decimal(word: &[u8]) -> Option<u64> {
+    (!word.is_empty()).then_some(())?;
+    word.iter().try_fold(0u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 #[cfg(test)]
@@ -158,6 +166,8 @@ mod tests {
             "VALUE k 0 1\r\na\r\nEND\r\n",
             "VALUE k 0 1 1 1\r\na\r\nEND\r\n",
             "VALUE k x 1 1\r\na\r\nEND\r\n",
+            "VALUE k  1 1\r\na\r\nEND\r\n",
+            "VALUE k 0 1 18446744073709551616\r\na\r\nEND\r\n",
             "HD\r\n",
             "\r\n",
         ] {
