@@ -18,6 +18,7 @@ pub mod memcached_model;
 pub mod postgres;
 pub mod postgres_model;
 pub mod process;
+pub mod reply;
 pub mod scratch;
 #[cfg(any(feature = "postgres", feature = "mariadb"))]
 mod server;

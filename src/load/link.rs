@@ -14,8 +14,8 @@ use memcache::exp::{Error, MetaResponse};
 
 use crate::backend::memcached::bare::{Bare, VALUE_BYTES_MAX};
 use crate::backend::memcached::{meta, text};
+use crate::backend::reply::{self, Read, Reply};
 use crate::step::{Answer, CacheCommand, CacheRefusal, CacheReply, StepError};
-use crate::wire::reply::{self, Read, Reply};
 
 /// A connection to one cache node.
 pub(super) struct CacheLink {

@@ -4,7 +4,6 @@
 //! client spends some nanoseconds on each operation, and memory holds no more than the pages
 //! under way. A disk that is slower than the load slows the load down.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,13 +11,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use serde_json::{Map, Value as Json, json};
+use serde::Serializer as _;
+use serde_json::{Map, Serializer, Value as Json, json};
 
 use crate::entity::Entity;
-use crate::history::file::FORMAT;
+use crate::history::file::{FORMAT, word};
 use crate::operation::{OpId, Outcome};
 use crate::plan::Plan;
-use crate::step::{Key, RowId, Table};
+use crate::step::{RowId, Table};
 
 /// Records of a page.
 const PAGE: usize = 512;
@@ -155,13 +155,12 @@ fn write(
     Ok(operations)
 }
 
-/// A line of the file. It is put together from bytes, in a quarter of the time that formatting
-/// takes, since what the writer spends on an operation the load does not have.
+/// A line of the file. It is put together from bytes, since formatting takes far longer, and what
+/// the writer spends on an operation the load does not have.
 #[derive(Default)]
 struct Line {
     bytes: Vec<u8>,
     digits: itoa::Buffer,
-    key: String,
 }
 
 impl Line {
@@ -183,6 +182,7 @@ impl Line {
         self.bytes.extend_from_slice(self.digits.format(number).as_bytes());
     }
 
+    /// An operation as it displays, which nearly all are without formatting.
     fn quoted(&mut self, id: OpId, note: &str) {
         match id.client() {
             client if client.is_ordinary() && id != OpId::INITIAL => {
@@ -203,7 +203,8 @@ impl Line {
             Did::Write => r#","op":"write","key":"#,
             Did::Delete => r#","op":"delete","key":"#,
         });
-        self.key(&entity.key(Table(0), row));
+        let key = entity.key(Table(0), row);
+        Serializer::new(&mut self.bytes).collect_str(&key).expect("a vector takes anything");
         self.text(r#","value":"#);
         match did {
             Did::Read { found: Some(writer), wrong: false, .. } => self.quoted(writer, ""),
@@ -216,11 +217,9 @@ impl Line {
             Outcome::Unknown => self.text(r#","end":null"#),
             _ => self.number(r#","end":"#, end),
         }
-        self.text(match outcome {
-            Outcome::Ok => r#","outcome":"ok","id":"#,
-            Outcome::Failed => r#","outcome":"fail","id":"#,
-            Outcome::Unknown => r#","outcome":"unknown","id":"#,
-        });
+        self.text(r#","outcome":""#);
+        self.text(word(outcome));
+        self.text(r#"","id":"#);
         self.quoted(id, "");
         if several {
             self.text(r#","group":"#);
@@ -233,11 +232,5 @@ impl Line {
             self.text(if hit { r#","hit":true"# } else { r#","hit":false"# });
         }
         self.text("}");
-    }
-
-    fn key(&mut self, key: &Key) {
-        self.key.clear();
-        write!(self.key, "{key}").expect("a string takes anything");
-        serde_json::to_writer(&mut self.bytes, &self.key).expect("so does a vector");
     }
 }

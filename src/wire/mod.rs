@@ -19,13 +19,13 @@ mod meta;
 mod perform;
 mod prefixes;
 mod render;
-pub mod reply;
 mod request;
 pub mod server;
 mod session;
 mod stats;
 mod tokens;
 
+pub use crate::backend::reply;
 pub use perform::perform;
 pub use request::{Framing, Request, Work};
 pub use session::{Action, Parsed, Session};

@@ -7,6 +7,17 @@ use std::time::Duration;
 /// No value is longer than an item of the largest size that is usual.
 pub(crate) const VALUE_BYTES_MAX: usize = 1 << 21;
 
+/// A socket on which nothing takes longer than the timeout.
+pub(super) fn socket(server: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStream> {
+    let mut addresses = server.to_socket_addrs()?;
+    let address = addresses.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    Ok(stream)
+}
+
 /// The `memcache` crate's connections set the socket's timeouts anew before each write and each
 /// read, four system calls of the six that a hit then takes; here they are set once, so a reply in
 /// several pieces may take as many timeouts.
@@ -18,13 +29,7 @@ pub(crate) struct Bare {
 
 impl Bare {
     pub fn connect(server: impl ToSocketAddrs, timeout: Duration) -> io::Result<Bare> {
-        let mut addresses = server.to_socket_addrs()?;
-        let address = addresses.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let stream = TcpStream::connect_timeout(&address, timeout)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
-        Ok(Bare { stream, buffer: vec![0; 4096] })
+        Ok(Bare { stream: socket(server, timeout)?, buffer: vec![0; 4096] })
     }
 
     /// Sends a request and reads until `decode` finds that all of the reply is there. After an

@@ -16,7 +16,6 @@ pub(crate) mod text;
 
 use std::collections::hash_map::Entry;
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -290,11 +289,7 @@ fn version(server: &str) -> Result<String, BackendError> {
 /// Sends one line of the text protocol on a connection of its own.
 pub(crate) fn text_command(server: &str, line: &str) -> Result<String, BackendError> {
     let talk = || -> std::io::Result<String> {
-        let mut addresses = server.to_socket_addrs()?;
-        let address = addresses.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-        let mut stream = TcpStream::connect_timeout(&address, DEAD_AFTER)?;
-        stream.set_read_timeout(Some(DEAD_AFTER))?;
-        stream.set_write_timeout(Some(DEAD_AFTER))?;
+        let mut stream = bare::socket(server, DEAD_AFTER)?;
         stream.write_all(format!("{line}\r\n").as_bytes())?;
         let mut reply = Vec::new();
         let mut byte = [0];

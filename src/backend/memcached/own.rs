@@ -404,10 +404,7 @@ fn find_library() -> Option<PathBuf> {
 }
 
 fn connect(address: &str) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    Ok(stream)
+    super::bare::socket(address, Duration::from_secs(2))
 }
 
 /// One of the server's numbers, on a connection of its own.

@@ -10,16 +10,15 @@ use bytes::Bytes;
 
 use super::bare::VALUE_BYTES_MAX;
 use super::meta::refusal;
+use crate::backend::memcached_model::KEY_BYTES_MAX;
+use crate::backend::reply::{self, Read, Reply, decimal};
 use crate::step::{CacheCommand, CacheReply, Item, Key, Remaining, Verb, Win};
 
-/// A key that is longer is refused, and the server would take the value for a command.
-const KEY_BYTES_MAX: usize = 250;
-/// A header of a value, with the longest key, is shorter.
-const LINE_BYTES_MAX: usize = 2048;
-/// What is behind a value.
-const END: &[u8] = b"\r\nEND\r\n";
+/// What is behind the value that a get returns.
+const END: &[u8] = b"END\r\n";
 
-/// Whether a command is to be sent as text.
+/// Whether a command is to be sent as text. Not with a key that no server takes, which would then
+/// take the value for a command.
 pub(crate) fn differs(command: &CacheCommand) -> bool {
     let plain = |key: &Key| {
         let bytes = key.as_bytes();
@@ -65,19 +64,16 @@ pub(crate) fn encode(command: &CacheCommand, request: &mut Vec<u8>) {
 
 /// The reply to one command, as soon as all of it is there.
 pub(crate) fn read(input: &[u8]) -> io::Result<Option<CacheReply>> {
-    let Some(end) = input.windows(2).position(|two| two == b"\r\n") else {
-        return match input.len() {
-            LINE_BYTES_MAX.. => Err(io::Error::other("a line has no end")),
-            _ => Ok(None),
-        };
-    };
-    let (line, rest) = (&input[..end], &input[end + 2..]);
-    if line.starts_with(b"VALUE ") {
-        return item(line, rest);
-    }
-    match rest {
-        b"" => said(line).map(Some),
-        _ => Err(io::Error::other("more than one reply")),
+    match reply::text(input, VALUE_BYTES_MAX) {
+        Read::Incomplete(_) => Ok(None),
+        Read::Malformed(what) => Err(io::Error::other(what)),
+        Read::Done(used, Reply::Line(line)) if used == input.len() => said(line).map(Some),
+        Read::Done(used, Reply::Value { line, value }) => match &input[used..] {
+            END => item(line, value).map(Some),
+            rest if END.starts_with(rest) => Ok(None),
+            _ => Err(io::Error::other("a value is not followed by `END`")),
+        },
+        Read::Done(..) => Err(io::Error::other("more than one reply")),
     }
 }
 
@@ -96,28 +92,18 @@ fn said(line: &[u8]) -> io::Result<CacheReply> {
     })
 }
 
-/// Of `VALUE key flags bytes cas`, the value, and `END`.
-fn item(line: &[u8], rest: &[u8]) -> io::Result<Option<CacheReply>> {
-    let wrong = |what| {
+/// Of `VALUE key flags bytes cas` and the value.
+fn item(line: &[u8], value: &[u8]) -> io::Result<CacheReply> {
+    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    let numbers = match words[..] {
+        [_, _, flags, _, cas] => decimal(flags).zip(decimal(cas)),
+        _ => None,
+    };
+    let Some((flags, cas)) = numbers else {
         let line = String::from_utf8_lossy(line);
-        io::Error::other(format!("`{line}` {what}"))
+        return Err(io::Error::other(format!("`{line}` is no header of a value")));
     };
-    let numbers = || {
-        let mut words = line.split(|byte| *byte == b' ').skip(2);
-        let mut number = || words.next().and_then(decimal);
-        let (flags, length, cas) = (number()?, number()?, number()?);
-        let length = usize::try_from(length).ok().filter(|length| *length <= VALUE_BYTES_MAX)?;
-        words.next().is_none().then_some((u32::try_from(flags).ok()?, length, cas))
-    };
-    let (flags, length, cas) = numbers().ok_or_else(|| wrong("is no header of a value"))?;
-    let Some((value, behind)) = rest.split_at_checked(length) else { return Ok(None) };
-    if behind.len() < END.len() && END.starts_with(behind) {
-        return Ok(None);
-    }
-    if behind != END {
-        return Err(wrong("and its value are not followed by `END`"));
-    }
-    Ok(Some(CacheReply::Found(Item {
+    Ok(CacheReply::Found(Item {
         value: Bytes::copy_from_slice(value),
         flags,
         cas,
@@ -127,15 +113,7 @@ fn item(line: &[u8], rest: &[u8]) -> io::Result<Option<CacheReply>> {
         win: Win::None,
         fetched: false,
         idle_seconds: 0,
-    })))
-}
-
-fn decimal(word: &[u8]) -> Option<u64> {
-    (!word.is_empty()).then_some(())?;
-    word.iter().try_fold(0u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ mod write;
 
 pub use compressed::{compressed, compression, decompressed};
 pub use followed::{Followed, FollowedLine, read_line};
+#[cfg(all(feature = "memcached", feature = "serve"))]
+pub(crate) use write::word;
 pub use write::write;
 
 use std::fmt;

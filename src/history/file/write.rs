@@ -189,7 +189,8 @@ fn end(outcome: Outcome, end: Time) -> Json {
     if ended { json!(end.0) } else { Json::Null }
 }
 
-fn word(outcome: Outcome) -> &'static str {
+/// How a file calls an outcome.
+pub(crate) fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Ok => "ok",
         Outcome::Failed => "fail",

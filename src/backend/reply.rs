@@ -1,8 +1,10 @@
-//! Reading what a server says: for a proxy, which has to know where replies end.
+//! Reading what a memcached server says, and where its replies end.
 //!
 //! A reply is one of a few shapes that can be told apart by themselves: a line, a line with
 //! a value behind it (`VALUE`, `VA`), a binary packet. [`text`] and [`binary`] give the next
 //! one without copying, or say that there is none yet, or that the server talks nonsense.
+
+use std::str::FromStr;
 
 /// The longest line of a reply: a key in base64, an opaque and some numbers fit.
 pub const LINE_BYTES_MAX: usize = 2048;
@@ -69,7 +71,7 @@ pub fn text(input: &[u8], value_bytes_max: usize) -> Read<'_> {
         Some(b"VA") => words.next(),
         _ => return Read::Done(used, Reply::Line(line)),
     };
-    let Some(length) = length.and_then(decimal) else {
+    let Some(length) = length.and_then(decimal::<usize>) else {
         return Read::Malformed("a value has no length");
     };
     if length > value_bytes_max {
@@ -85,8 +87,8 @@ pub fn text(input: &[u8], value_bytes_max: usize) -> Read<'_> {
     }
 }
 
-fn decimal(word: &[u8]) -> Option<usize> {
-    // `parse` would take a sign.
+/// A number as a server writes it; `parse` would take a sign.
+pub(crate) fn decimal<N: FromStr>(word: &[u8]) -> Option<N> {
     let digits = !word.is_empty() && word.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(word).ok().filter(|_| digits)?.parse().ok()
 }
