@@ -36,4 +36,4 @@ pub use replay::{Divergence, Replayed};
 pub use result::{EXPLORE_FORMAT, ExploreResult, explore_scenario};
 pub use search::{Exploration, Limits, Verdict, Watch, deepen, explore};
 pub use smallest::smallest;
-pub use subject::{Sizes, Subject};
+pub use subject::{Ends, Sizes, Subject};

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::finding::Finding;
 use super::judge::{self, Question};
-use super::subject::Subject;
+use super::subject::{Ends, Subject};
 use super::window;
 use crate::backend::database_model::Model;
 use crate::backend::memcached_model::{Limits as NodeLimits, Nodes};
@@ -61,8 +61,7 @@ pub struct Exploration {
     /// How often all that was asked was done and something was wrong: in a search that is not
     /// reduced and has no faults, the schedules that go wrong.
     pub wrong: u64,
-    /// Fingerprints of what operations returned and what the servers held at the ends of
-    /// schedules; only where the subject asks for them.
+    /// Fingerprints of the ends of schedules, of as much of them as the subject asks for.
     pub ends: BTreeSet<u128>,
 }
 
@@ -103,8 +102,7 @@ pub(crate) fn explore_on(
     let node_names = node_names(subject);
     let mut program = subject.program(&plan, &node_names);
     program.track = subject.track();
-    // Ends name who did what: of clients that ask the same each order has its own.
-    program.symmetry = search.reduce && !subject.compare_ends;
+    program.symmetry = search.reduce && subject.ends != Ends::Returned;
     let node_of = route(&node_names);
     let mut collector = Collector {
         question: Question::of(subject, &node_of),
@@ -117,7 +115,7 @@ pub(crate) fn explore_on(
         gave_up: None,
         found: false,
         wrong: 0,
-        ends: subject.compare_ends.then(BTreeSet::new),
+        ends: (subject.ends != Ends::Ignored).then(BTreeSet::new),
     };
     let (effort, complete) = exhaust(&program, search, servers, &mut collector)?;
     let verdict = match (collector.findings.is_empty(), complete, collector.gave_up) {

@@ -26,8 +26,21 @@ pub struct Subject {
     pub properties: Vec<Property>,
     /// Whether findings are to name their hazards.
     pub name_hazards: bool,
-    /// Whether the ends of schedules are to be compared with those of another search.
-    pub compare_ends: bool,
+    /// What of the ends of schedules is kept, to be compared with those of another search.
+    pub ends: Ends,
+}
+
+/// What of the ends of schedules is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ends {
+    /// Nothing.
+    #[default]
+    Ignored,
+    /// What the servers held.
+    Held,
+    /// That, and what operations returned. It names who did what, so clients that ask the same
+    /// are told apart.
+    Returned,
 }
 
 /// Sizes of a small program, where the scenario does not say.
@@ -86,7 +99,7 @@ impl Subject {
             scenario,
             properties,
             name_hazards: true,
-            compare_ends: false,
+            ends: Ends::Ignored,
         };
         subject.allow_faults(faults);
         subject
@@ -107,7 +120,7 @@ impl Subject {
             writes: true,
             reads: asks(Property::Reads),
             views: asks(Property::Reads) && self.plan().reads_several(),
-            results: self.compare_ends || asks(Property::Load),
+            results: self.ends == Ends::Returned || asks(Property::Load),
             real_time: [Property::Linearizability, Property::Sessions, Property::Load]
                 .into_iter()
                 .any(asks),

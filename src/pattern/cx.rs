@@ -11,7 +11,7 @@ use super::handles::{Cache, Database, Local};
 use super::log::{Log, Outbox};
 use super::{Failure, Port};
 use crate::entity::{Entity, envelope};
-use crate::operation::OpId;
+use crate::operation::{ClientId, OpId};
 use crate::step::{Command, Key, Row, RowId, Table, Ttl};
 use crate::time::Time;
 
@@ -136,6 +136,11 @@ impl Cx {
     /// The operation being carried out; meaningless in background work.
     pub fn op(&self) -> OpId {
         self.port.op()
+    }
+
+    /// The client that carries it out, or whose process does background work.
+    pub fn client(&self) -> ClientId {
+        self.port.client()
     }
 
     /// The time now, as this client's process sees it.

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::operation::OpId;
+use crate::operation::{ClientId, OpId};
 use crate::seed::{Purpose, Seed};
 use crate::step::{Answer, Command};
 use crate::time::Time;
@@ -39,6 +39,7 @@ pub struct Port {
     draws: Cell<u64>,
     inert: Cell<bool>,
     asked_time: Cell<bool>,
+    asked_name: Cell<bool>,
 }
 
 impl Port {
@@ -53,6 +54,7 @@ impl Port {
             draws: Cell::new(0),
             inert: Cell::new(false),
             asked_time: Cell::new(false),
+            asked_name: Cell::new(false),
         }
     }
 
@@ -83,11 +85,31 @@ impl Port {
     }
 
     pub(crate) fn op(&self) -> OpId {
+        self.asked_name.set(true);
         self.op.get()
+    }
+
+    /// Who carries out the operation. Background work is alone in its process, so that it
+    /// learns nothing by this.
+    pub(crate) fn client(&self) -> ClientId {
+        let client = self.op.get().client();
+        self.asked_name.set(self.asked_name.get() || client.is_ordinary());
+        client
+    }
+
+    /// Whether the pattern has ever asked for what tells its client from others.
+    pub(crate) fn asked_name(&self) -> bool {
+        self.asked_name.get()
+    }
+
+    /// Goes back to when it had, or had not.
+    pub(crate) fn set_asked_name(&self, asked: bool) {
+        self.asked_name.set(asked);
     }
 
     /// A number for the pattern's own use, a function of seed, operation and count.
     pub(crate) fn random(&self) -> u64 {
+        self.asked_name.set(true);
         let count = self.draws.get();
         self.draws.set(count + 1);
         self.seed.draw(Purpose::Pattern, self.op.get().0, count)

@@ -101,6 +101,7 @@ struct SavedClient {
     client: Client,
     doing: Doing,
     abandoned: Vec<u32>,
+    asked_name: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -159,6 +160,7 @@ impl World<'_> {
         let client = &mut self.clients[place];
         let stands_there = client.moved == saved.client.moved;
         client.become_like(&saved.client);
+        client.port.set_asked_name(saved.asked_name);
         if stands_there {
             return Ok(());
         }
@@ -244,6 +246,7 @@ impl SavedClient {
             Task::Tick(_) => Doing::Tick,
         };
         let abandoned = client.port.abandoned();
-        SavedClient { client: client.without_future(), doing, abandoned }
+        let asked_name = client.port.asked_name();
+        SavedClient { client: client.without_future(), doing, abandoned, asked_name }
     }
 }

@@ -8,6 +8,8 @@
 //! - *merged states*: what has been searched from a state is not searched again. A state that
 //!   was reached with some choices asleep is searched again for just those that are awake now
 //!   (Godefroid, section 4.5): a plain set of visited states would lose schedules.
+//!
+//! States are merged under names for clients that ask the same: see `symmetry.rs`.
 
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -21,6 +23,7 @@ use super::error::RunError;
 use super::identity::Fold128;
 use super::program::Program;
 use super::stepper::Stepper;
+use super::symmetry::Naming;
 use crate::backend::{Cache, Database};
 
 /// Choices of one schedule at the most; a pattern that needs more runs in circles.
@@ -187,11 +190,12 @@ impl Exhaust<'_> {
         let mut only = None;
         if self.merge {
             let mut hasher = Fold128::default();
-            if stepper.fingerprint(&mut hasher) {
+            if let Some(places) = stepper.fingerprint(&mut hasher) {
                 if self.search.switches.is_some() {
+                    let actor = actor.map(|actor| places.place_of(actor));
                     std::hash::Hash::hash(&(actor, switches), &mut hasher);
                 }
-                match self.visit(hasher.finish128(), &asleep) {
+                match self.visit(hasher.finish128(), &asleep, &stepper.naming(&places)) {
                     Visit::New => {}
                     Visit::Again(choices) if choices.is_empty() => {
                         self.effort.pruned += 1;
@@ -259,18 +263,23 @@ impl Exhaust<'_> {
         still.cloned().collect()
     }
 
-    fn visit(&mut self, state: u128, asleep: &Sleep) -> Visit {
+    /// Choices are kept under the names that the state's form has for clients.
+    fn visit(&mut self, state: u128, asleep: &Sleep, naming: &Naming<'_, '_>) -> Visit {
         use std::collections::hash_map::Entry;
         match self.visited.entry(state) {
             Entry::Vacant(entry) => {
-                entry.insert(asleep.iter().map(|(choice, _)| *choice).collect());
+                let asleep = asleep.iter().map(|(choice, _)| naming.in_form(*choice));
+                entry.insert(asleep.collect());
                 self.effort.states += 1;
                 Visit::New
             }
             Entry::Occupied(mut entry) => {
                 let stored = entry.get_mut();
-                let is_asleep = |choice: &Choice| asleep.iter().any(|(known, _)| known == choice);
-                let awake = stored.iter().copied().filter(|choice| !is_asleep(choice)).collect();
+                let is_asleep = |choice: &Choice| {
+                    asleep.iter().any(|(known, _)| naming.in_form(*known) == *choice)
+                };
+                let awake = stored.iter().filter(|choice| !is_asleep(choice));
+                let awake = awake.map(|choice| naming.in_state(*choice)).collect();
                 stored.retain(is_asleep);
                 Visit::Again(awake)
             }

@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 use super::state::Task;
+use super::symmetry::Places;
 use super::world::World;
 use crate::backend::memcached_model::CasNames;
 use crate::history::record::StepKind;
@@ -172,19 +173,43 @@ impl World<'_> {
         seen
     }
 
-    /// Feeds the state to a hasher: servers, processes, clients, steps under way. `false` when
-    /// a server's state cannot be seen.
-    pub(super) fn fingerprint(&self, into: &mut Fold128) -> bool {
-        let mut names = match self.injector.restarts_nodes() {
+    /// Names for CAS ids.
+    pub(super) fn cas_names(&self) -> CasNames {
+        match self.injector.restarts_nodes() {
             true => CasNames::numbers(),
             false => CasNames::new(),
-        };
-        if !self.fingerprint_of_servers(&mut names, into) {
-            return false;
         }
+    }
+
+    /// Feeds what a client's pattern can know in its current operation to a hasher, by which
+    /// clients are put in order: CAS ids by the names that the servers' items gave them.
+    pub(super) fn fingerprint_of_client(
+        &self,
+        client: usize,
+        names: &CasNames,
+        into: &mut Fold128,
+    ) {
+        let client = &self.clients[client];
+        client.begun.hash(into);
+        if !matches!(client.task, Task::Idle) {
+            client.trail.told.finish128().hash(into);
+            for (node, token) in &client.trail.tokens {
+                names.known(*node, *token).hash(into);
+            }
+        }
+    }
+
+    /// Feeds the rest of the state to a hasher, clients in the order of their places.
+    pub(super) fn fingerprint_of_clients(
+        &self,
+        places: &Places,
+        names: &mut CasNames,
+        into: &mut Fold128,
+    ) {
         let mut absolute = false;
-        for client in &self.clients {
-            client.begun.hash(into);
+        for place in 0..self.clients.len() {
+            let (rounds, client) = (places.rounds(place), &self.clients[places.client_at(place)]);
+            if rounds == 0 { client.begun } else { usize::MAX }.hash(into);
             std::mem::discriminant(&client.task).hash(into);
             if matches!(client.task, Task::Idle) {
                 continue;
@@ -207,6 +232,5 @@ impl World<'_> {
         if let (Some(replica), Some(lag)) = (&self.replica, self.rules.replica_lag) {
             replica.fingerprint(self.now, lag, into);
         }
-        true
     }
 }

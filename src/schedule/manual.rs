@@ -120,6 +120,20 @@ impl World<'_> {
         self.clients[client].process
     }
 
+    /// Whether a client is to others what any client is that asks the same: its pattern has
+    /// not asked who it is, and nothing that it has begun at the database is in its name.
+    pub fn is_anonymous(&self, client: usize) -> bool {
+        let client = &self.clients[client];
+        let alone = !self.shares_process() && self.remembers(client.process);
+        let begun = client.database_connection.is_some_and(|connection| self.matters(connection));
+        !client.port.asked_name() && !alone && !begun
+    }
+
+    /// Whether all clients live in one process.
+    pub fn shares_process(&self) -> bool {
+        self.processes.len() == 1
+    }
+
     pub fn client_count(&self) -> usize {
         self.clients.len()
     }

@@ -30,6 +30,7 @@ mod send;
 mod state;
 mod stepper;
 mod story;
+mod symmetry;
 mod walk;
 mod world;
 

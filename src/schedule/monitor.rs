@@ -10,6 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use super::identity::Fold128;
 use super::story;
+use super::symmetry::Places;
 use crate::history::record::{History, KeyId, OpRecord, Reported};
 use crate::operation::{OpId, OpKind, Outcome};
 
@@ -83,8 +84,10 @@ impl Monitor {
             if self.track.results || self.track.real_time {
                 let mut hasher = Fold128::default();
                 hash_op(op, history, &mut hasher);
-                let seen = open.map_or(before, |(_, ended)| ended);
+                let (known, seen) = open.unwrap_or((0, before));
                 self.track.real_time.then_some(seen).hash(&mut hasher);
+                // A read is stale by what had been committed when it began, returned or not.
+                (self.track.reads && op.kind == OpKind::Read).then_some(known).hash(&mut hasher);
                 if self.track.views && op.kind == OpKind::Read {
                     hash_commits(history, &mut hasher);
                 }
@@ -160,11 +163,33 @@ impl Monitor {
         self.ended
     }
 
+    /// What had been committed, and what had ended, when the operation under way was invoked.
+    pub fn known(&self, client: usize) -> Option<(u64, u128)> {
+        self.open[client]
+    }
+
+    /// Whether how entries came to be is asked.
+    pub fn names_hazards(&self) -> bool {
+        self.track.causes
+    }
+
+    /// Whether what is kept of the past names clients.
+    pub fn names_clients(&self) -> bool {
+        self.track.results || self.track.real_time || self.track.causes
+    }
+
     /// Feeds what matters of the past to a hasher; `open_ops` are the operations under way.
-    pub fn fingerprint(&self, history: &History, open_ops: &[OpId], into: &mut Fold128) {
+    pub fn fingerprint(
+        &self,
+        history: &History,
+        open_ops: &[OpId],
+        places: &Places,
+        into: &mut Fold128,
+    ) {
         if self.track.watches_operations() {
             (self.ended, self.decided).hash(into);
-            for (known, ended) in self.open.iter().flatten() {
+            let open = (0..self.open.len()).filter_map(|place| self.known(places.client_at(place)));
+            for (known, ended) in open {
                 known.hash(into);
                 self.track.real_time.then_some(ended).hash(into);
             }

@@ -5,6 +5,8 @@ use std::hash::{Hash, Hasher};
 use super::choice::Choice;
 use super::identity::Fold128;
 use super::stepper::{Sleeper, Stepper};
+use super::story;
+use super::symmetry::Places;
 use crate::backend::memcached_model::CasNames;
 use crate::fault::What;
 use crate::operation::ProcessId;
@@ -214,11 +216,15 @@ impl Stepper<'_> {
         hasher.finish128()
     }
 
-    /// Feeds the state to a hasher; `false` when a server's state cannot be seen.
-    pub fn fingerprint(&self, into: &mut Fold128) -> bool {
-        if !self.world.fingerprint(into) {
-            return false;
+    /// Feeds the state to a hasher, and says which client stands in which place of it; `None`
+    /// when a server's state cannot be seen.
+    pub fn fingerprint(&self, into: &mut Fold128) -> Option<Places> {
+        let mut names = self.world.cas_names();
+        if !self.world.fingerprint_of_servers(&mut names, into) {
+            return None;
         }
+        let places = self.places(&names, into);
+        self.world.fingerprint_of_clients(&places, &mut names, into);
         let moment = self.next_moment();
         let mut flying: Vec<_> = self
             .flying
@@ -226,14 +232,14 @@ impl Stepper<'_> {
             .map(|flight| {
                 let pending = self.world.pending(*flight);
                 let alone = (!pending.current).then(|| self.world.command_hash(*flight));
-                (pending.op, pending.number, alone)
+                (self.renamed(pending.op, &places), pending.number, alone)
             })
             .collect();
         flying.sort_unstable();
         flying.hash(into);
         for flight in &self.locked {
             let pending = self.world.pending(*flight);
-            (pending.op, pending.number).hash(into);
+            (self.renamed(pending.op, &places), pending.number).hash(into);
         }
         let mut sleeping: Vec<_> = self
             .sleeping
@@ -244,9 +250,9 @@ impl Stepper<'_> {
                 match sleeper {
                     Sleeper::Step(flight) => {
                         let pending = self.world.pending(*flight);
-                        (left, pending.op.0, pending.number)
+                        (left, self.renamed(pending.op, &places).0, pending.number)
                     }
-                    Sleeper::Client(client) => (left, *client as u64, u32::MAX),
+                    Sleeper::Client(client) => (left, places.place_of(*client) as u64, u32::MAX),
                 }
             })
             .collect();
@@ -258,15 +264,27 @@ impl Stepper<'_> {
                 location.hash(into);
             }
         }
-        self.invoked.hash(into);
+        for place in 0..self.invoked.len() {
+            self.invoked[places.client_at(place)].hash(into);
+        }
         self.lasting.hash(into);
         (self.bounds.faults, self.bounds.advances, self.hanging.len()).hash(into);
         let open: Vec<_> = (0..self.invoked.len())
             .filter(|client| self.invoked[*client] && self.world.is_busy(*client))
             .map(|client| self.world.op_of(client))
             .collect();
-        self.monitor.fingerprint(self.world.history(), &open, into);
+        let history = self.world.history();
+        self.monitor.fingerprint(history, &open, &places, into);
+        if self.monitor.names_hazards() {
+            let keeps_some_out = |rule: u16| {
+                let fault = self.world.fault(rule);
+                fault.what.lasts() && fault.clients.is_some()
+            };
+            for fault in history.faults.iter().filter(|fault| keeps_some_out(fault.rule)) {
+                story::reached(history, fault.at, into);
+            }
+        }
         into.write_u8(u8::from(self.deadlocks > 0));
-        true
+        Some(places)
     }
 }

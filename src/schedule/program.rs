@@ -124,13 +124,14 @@ impl<'a> Program<'a> {
 fn twins(scenario: &Scenario, plan: &Plan, entry: &Entry) -> Vec<Option<usize>> {
     let background = if entry.traits.background { plan.processes() as usize } else { 0 };
     let count = plan.clients().len();
-    let alike = plan.processes() == 1 || plan.processes() as usize == count;
+    let alone = background == 0 && plan.processes() as usize == count;
+    let alike = plan.processes() == 1 || alone;
     let named = scenario.faults.iter().any(|fault| fault.clients.is_some());
     let mut twins = vec![None; background];
     for (place, client) in plan.clients().iter().enumerate() {
         let mut before = plan.clients()[..place].iter().enumerate().rev();
         let twin = before.find(|(_, other)| other.asks_the_same(client));
-        let twin = twin.filter(|_| alike && !named && background == 0);
+        let twin = twin.filter(|_| alike && !named);
         twins.push(twin.map(|(place, _)| place + background));
     }
     twins

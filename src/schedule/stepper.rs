@@ -426,10 +426,11 @@ impl<'a> Stepper<'a> {
     }
 
     fn end_round(&mut self, client: usize, idle: bool) {
+        let begun = self.world.begun(client) > 0;
         let work = self.background[client].as_mut().expect("it is background work");
         work.waiting = true;
         work.dirty = !idle;
-        if idle && !work.round.is_empty() {
+        if idle && begun {
             let mut looked_at = Footprint::on();
             for (location, _) in work.round.drain(..) {
                 looked_at.read(|| location);
@@ -470,10 +471,11 @@ impl<'a> Stepper<'a> {
             if effects.everything {
                 work.dirty |= work.waiting;
             } else if effects.client == Some(client) && work.waiting {
-                // The round ended with this step, which belongs to what it looked at.
-                let looked_at = work.looked_at.get_or_insert_with(Footprint::on);
-                for (location, _) in touched.entries() {
-                    looked_at.read(|| location.clone());
+                // A round that was idle ended with this step, which belongs to what it looked at.
+                if let Some(looked_at) = work.looked_at.as_mut().filter(|_| !work.dirty) {
+                    for (location, _) in touched.entries() {
+                        looked_at.read(|| location.clone());
+                    }
                 }
             } else if effects.client == Some(client) {
                 work.round.extend(touched.entries().iter().cloned());

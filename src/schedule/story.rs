@@ -50,6 +50,7 @@ fn of_one_key(
     // Reads may be exchanged among themselves: each counts by the changes before it.
     let mut changes: u64 = 0;
     let mut reads: u128 = 0;
+    let mut rounds = Rounds::default();
     for step in steps.iter().filter(|step| step.order >= since) {
         let involved = open.contains(&step.op)
             || install.is_some_and(|install| install.op == step.op)
@@ -58,7 +59,8 @@ fn of_one_key(
         if !involved {
             continue;
         }
-        let told = (step.op, step.kind, step.result, step.value, step.node);
+        let Some(op) = rounds.name(step) else { continue };
+        let told = (op, step.kind, step.result, step.value, step.node);
         let how = (step.fault, step.error, step.answered != Time::NEVER, step.in_transaction);
         if step.kind.writes() {
             changes += 1;
@@ -68,6 +70,17 @@ fn of_one_key(
         }
     }
     reads.hash(into);
+}
+
+/// Feeds who has reached which node since a moment to a hasher: of a fault that keeps out some
+/// clients only, this tells a partition from a node that is gone.
+pub(super) fn reached(history: &History, since: Time, into: &mut impl Hasher) {
+    let steps = history.steps.iter().filter(|step| step.order > 0 && step.executed >= since);
+    let steps = steps.filter(|step| step.kind.is_cache() && step.op.client().is_ordinary());
+    let mut who: Vec<_> = steps.map(|step| (step.op.client(), step.node)).collect();
+    who.sort_unstable();
+    who.dedup();
+    who.hash(into);
 }
 
 /// Feeds all that has happened to a key to a hasher, in order.
@@ -83,8 +96,45 @@ pub(super) fn whole(history: &History, key: KeyId, into: &mut impl Hasher) {
         let before = steps.iter().filter(|step| step.executed <= fault.at).count();
         (fault.rule, before).hash(into);
     }
+    let mut rounds = Rounds::default();
     for step in steps {
-        (step.op, step.kind, step.result, step.value, step.node, step.fault).hash(into);
+        let Some(op) = rounds.name(step) else { continue };
+        (op, step.kind, step.result, step.value, step.node, step.fault).hash(into);
+    }
+}
+
+/// Names for rounds of background work, given in the order in which they changed something. A
+/// relay that tries again and again is told of once.
+#[derive(Default)]
+struct Rounds {
+    changing: Vec<OpId>,
+    /// What was read, and found, since the last change.
+    told: Vec<u128>,
+}
+
+impl Rounds {
+    /// The name of a step's operation; `None` when the step says nothing that was not said.
+    fn name(&mut self, step: &StepRecord) -> Option<OpId> {
+        let changes = step.kind.writes() && step.kind != StepKind::Local;
+        if changes {
+            self.told.clear();
+        }
+        let client = step.op.client();
+        if client.process_of_background().is_none() {
+            return Some(step.op);
+        }
+        if !changes {
+            let told = Fold128::of(&(step.kind, step.result, step.value, step.node, step.fault));
+            let known = self.told.contains(&told);
+            self.told.push(told);
+            return (!known).then(|| OpId::new(client, 0));
+        }
+        let known = self.changing.iter().position(|op| *op == step.op);
+        let place = known.unwrap_or_else(|| {
+            self.changing.push(step.op);
+            self.changing.len() - 1
+        });
+        Some(OpId::new(client, place as u32 + 1))
     }
 }
 

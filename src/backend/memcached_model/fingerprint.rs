@@ -41,6 +41,11 @@ impl CasNames {
         *self.names.entry((node, cas)).or_insert(next)
     }
 
+    /// The name of a CAS id that has one.
+    pub fn known(&self, node: NodeId, cas: u64) -> Option<u64> {
+        self.names.get(&(node, cas)).copied()
+    }
+
     /// Forgets all names.
     pub fn clear(&mut self) {
         self.names.clear();

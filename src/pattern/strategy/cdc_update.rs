@@ -45,7 +45,7 @@ impl CdcUpdate {
     /// Whether a record is for the process that carries out this tick.
     fn is_ours(&self, cx: &Cx, record: &LogRecord) -> bool {
         let number = if self.in_turn { record.position } else { record.id.0 };
-        let process = cx.op().client().process_of_background().unwrap_or_default();
+        let process = cx.client().process_of_background().unwrap_or_default();
         number % u64::from(self.workers) == u64::from(process.0 % self.workers)
     }
 
