@@ -222,6 +222,33 @@ fn clients_that_show_who_they_are_keep_their_places() {
     assert!(found.iter().any(|finding| finding.kind == Kind::Undecodable), "{found:?}");
 }
 
+/// Whether a read was stale is kept, whatever else is: it is stale by what had been committed.
+#[test]
+fn a_stale_read_is_found_whatever_else_is_asked() {
+    let mut subject = scripts("session-min-version", &["read 0", "read 0", "read 0", "update 0"]);
+    subject.name_hazards = false;
+    let kinds = |subject: &Subject| -> BTreeSet<Kind> {
+        findings(&explore(subject, REDUCED)).iter().map(|finding| finding.kind).collect()
+    };
+    assert!(kinds(&subject).contains(&Kind::StaleRead));
+    subject.ends = Ends::Returned;
+    assert!(kinds(&subject).contains(&Kind::StaleRead));
+}
+
+/// A relay that tries again and again while its node is gone comes back to where it was.
+#[test]
+fn a_relay_that_cannot_get_through_has_few_states() {
+    let text = "claim = '-'\npattern = 'gutter'\n[workload]\nrows = 2\n[[workload.group]]\n\
+                clients = 1\nscript = ['read 1', 'update 1', 'read 1']\n[cache]\nnodes = 2\n\
+                [[fault]]\ndo = 'unreachable'\nnodes = [0]\nfrom = '20ms'\nuntil = '60ms'\n";
+    for (pattern, verdict) in [("gutter", Verdict::Holds), ("outbox", Verdict::Violated)] {
+        let subject = subject_of(&text.replace("gutter", pattern), Sizes::default());
+        let exploration = explore(&subject, REDUCED);
+        assert_eq!((exploration.verdict, exploration.complete), (verdict, true), "{pattern}");
+        assert!(exploration.effort.states < 3_000, "{pattern}: {:?}", exploration.effort);
+    }
+}
+
 /// What it does depends on how often it has been called, which no schedule says.
 async fn moody(cx: &Cx, op: Op) -> Result<Reply, Failure> {
     static CALLS: AtomicU32 = AtomicU32::new(0);
