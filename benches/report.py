@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """Prints benchmarks as Markdown, from what criterion left in target/criterion.
 
-What our peers' programs and the scripts printed stands in target/benchmarks (see report.sh).
+What our peers' programs and the scripts printed stands in target/benchmarks, and when each was
+measured (see report.sh). Of what was not measured here the section of the last report stays.
 """
 
-import datetime
 import glob
 import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
-import sys
 
 OPERATIONS = 2_000
 CASES = ["hit", "miss", "direct select", "plain update", "write-through update"]
@@ -69,20 +69,34 @@ def cpu():
 def head():
     """Machine and versions."""
     cores = len(os.sched_getaffinity(0))
-    load = os.getloadavg()[0]
     print("# Benchmarks\n")
     print("Written by `benches/report.sh`: criterion's results (medians), and what the programs")
     print("beside our peers print. Ratios are within one run; absolute times are this machine's.\n")
-    print(f"- machine: {cpu()}, {cores} cores, {platform.system()} {platform.release()}; "
-          f"load when this was written: {load:.1f}")
-    print(f"- {said('rustc', '--version')}; staleproof {said('git', 'rev-parse', '--short', 'HEAD')}, "
-          f"{datetime.date.today()}")
+    print(f"- machine: {cpu()}, {cores} cores, {platform.system()} {platform.release()}")
+    print(f"- {said('rustc', '--version')}")
     print(f"- {said('memcached', '--version')}; {postgres()}\n")
+
+
+def last():
+    """The sections of the last report, by title."""
+    path = pathlib.Path("reports/benchmarks.md")
+    parts = re.split(r"^## (.*)\n\n", path.read_text() if path.exists() else "", flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def section(title, name, before, write):
+    """A section: what was measured here and by which state, or what the last report says."""
+    stamp = TARGET / "benchmarks" / f"{name}.stamp"
+    print(f"## {title}\n")
+    if stamp.exists():
+        print(f"Measured {stamp.read_text().strip()}.\n")
+        write()
+    else:
+        print(before.get(title, "Skipped, it was not run here.\n").rstrip() + "\n")
 
 
 def patterns(found):
     """Hit against miss, write-through against a plain update."""
-    print("## Hit against miss, write-through against a plain update\n")
     print("Nanoseconds per operation: the pattern's own code, the seeded scheduler and the servers,")
     print("one operation at a time (`cargo bench --bench patterns`). A miss asks the cache, selects and sets.\n")
     print("| servers | " + " | ".join(CASES) + " | hit ÷ select | miss ÷ hit | write-through ÷ update |")
@@ -101,37 +115,30 @@ def patterns(found):
     print()
 
 
-def others(found):
-    """Every other group of criterion's, with a rate where it has elements."""
-    for group, cases in sorted(found.items()):
-        print(f"## {group[0].upper()}{group[1:]}\n")
-        print("| case | time | operations/s |\n|---|--:|--:|")
-        for case, (nanos, elements) in sorted(cases.items()):
-            rate = f"{elements / nanos * 1e9:,.0f}" if elements else "–"
-            print(f"| {case} | {nanos / 1e6:,.3f} ms | {rate} |")
-        print()
+def rates(cases):
+    """A group of criterion's, with a rate where it has elements."""
+    print("| case | time | operations/s |\n|---|--:|--:|")
+    for case, (nanos, elements) in sorted(cases.items()):
+        rate = f"{elements / nanos * 1e9:,.0f}" if elements else "–"
+        print(f"| {case} | {nanos / 1e6:,.3f} ms | {rate} |")
+    print()
 
 
-def printed():
-    """What the other programs printed in the same run, as they printed it."""
-    for title, name, command in PRINTED:
-        path = TARGET / "benchmarks" / f"{name}.txt"
-        print(f"## {title}\n")
-        if path.exists() and path.read_text().strip():
-            print(f"`{command}`\n\n```text\n{path.read_text().rstrip()}\n```\n")
-        else:
-            print(f"`{command}`: skipped, it was not run here.\n")
+def printed(name, command):
+    """What another program printed, as it printed it."""
+    path = TARGET / "benchmarks" / f"{name}.txt"
+    print(f"`{command}`\n\n```text\n{path.read_text().rstrip()}\n```\n")
 
 
 def main():
-    found = results()
+    found, before = results(), last()
     of_patterns = {k: v for k, v in found.items() if k.startswith("patterns/")}
-    if not of_patterns:
-        sys.exit("no results in target/criterion: run benches/report.sh without --write-only")
     head()
-    patterns(of_patterns)
-    others({k: v for k, v in found.items() if k in ("simulation",)})
-    printed()
+    section("Hit against miss, write-through against a plain update", "patterns", before,
+            lambda: patterns(of_patterns))
+    section("Simulation", "simulation", before, lambda: rates(found["simulation"]))
+    for title, name, command in PRINTED:
+        section(title, name, before, lambda: printed(name, command))
 
 
 main()

@@ -5,7 +5,7 @@
 #   benches/report.sh                 all of it
 #   benches/report.sh NAME...         only these (patterns simulation exploration shrinking
 #                                     checking peers serving load); of the others the last
-#                                     results stay. One more, exploration_bounds, takes half an
+#                                     results stay, each with its date. One more, exploration_bounds, takes half an
 #                                     hour and is run only when it is named
 #   benches/report.sh --write-only    nothing is run again
 set -euo pipefail
@@ -17,6 +17,16 @@ mkdir -p "$kept"
 peer() { # a program of a crate of its own, since our peers bring other versions of rand
     CARGO_TARGET_DIR=$target/peers cargo run --release --quiet \
         --manifest-path benches/peers/Cargo.toml --bin "$1"
+}
+
+stamp() { # which state a benchmark measured, and when; under a load from elsewhere it says less
+    local names=$1
+    [ "$1" != peers ] || names="peers exploration-peers"
+    for of in $names; do
+        [ "$of" = patterns ] || [ "$of" = simulation ] || [ -s "$kept/$of.txt" ] || continue
+        echo "$(date +%F) with staleproof $(git rev-parse --short HEAD)," \
+            "load of the machine before: $2" > "$kept/$of.stamp"
+    done
 }
 
 one() {
@@ -43,7 +53,11 @@ one() {
 
 if [ "${1:-}" != --write-only ]; then
     [ $# -gt 0 ] || set -- patterns simulation exploration shrinking checking peers serving load
-    for name in "$@"; do one "$name"; done
+    for name in "$@"; do
+        load=$(cut -d' ' -f1 /proc/loadavg)
+        one "$name"
+        stamp "$name" "$load"
+    done
 fi
 python3 benches/report.py > reports/benchmarks.md.partial
 mv reports/benchmarks.md.partial reports/benchmarks.md

@@ -109,11 +109,12 @@ impl Evidence<'_> {
     fn in_window(&self) -> bool {
         let Some(last) = &self.last else { return false };
         let attempts = self.attempts();
-        let took_effect = |after: u64, before: u64| {
-            attempts.iter().any(|(_, step)| after < step.order && step.order < before)
-        };
+        let came = attempts.iter().any(|(_, step)| self.until < step.order);
+        let had_come = attempts.iter().any(|(_, step)| {
+            last.order < step.order && step.order < self.until && !was_overtaken(step)
+        });
         let was_there = self.install.order < last.order || self.read.is_some();
-        was_there && took_effect(self.until, u64::MAX) && !took_effect(last.order, self.until)
+        was_there && came && !had_come
     }
 
     /// Between a commit and its invalidation: old for all readers, or after a newer read.
@@ -133,6 +134,13 @@ impl Evidence<'_> {
             false => "commit-to-delete-window",
         }
     }
+}
+
+/// Whether a store found something else in its place, of which its caller was told. A delete that
+/// found nothing has done all that it could.
+fn was_overtaken(step: &StepRecord) -> bool {
+    matches!(step.kind, StepKind::CacheAdd | StepKind::CacheCas)
+        && matches!(step.result, StepResult::NotDone | StepResult::Exists)
 }
 
 /// The hazard behind a read of several rows that were never current together; `None` when
