@@ -5,8 +5,9 @@
 #   benches/report.sh                 all of it
 #   benches/report.sh NAME...         only these (patterns simulation exploration shrinking
 #                                     checking peers serving load); of the others the last
-#                                     results stay, each with its date. One more, exploration_bounds, takes half an
-#                                     hour and is run only when it is named
+#                                     results stay, each with its date. One more,
+#                                     exploration_bounds, takes a quarter of an hour and is run
+#                                     only when it is named
 #   benches/report.sh --write-only    nothing is run again
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,7 +24,10 @@ stamp() { # which state a benchmark measured, and when; under a load from elsewh
     local names=$1
     [ "$1" != peers ] || names="peers exploration-peers"
     for of in $names; do
-        [ "$of" = patterns ] || [ "$of" = simulation ] || [ -s "$kept/$of.txt" ] || continue
+        if [ "$of" != patterns ] && [ "$of" != simulation ] && [ ! -s "$kept/$of.txt" ]; then
+            rm -f "$kept/$of.stamp"
+            continue
+        fi
         echo "$(date +%F) with staleproof $(git rev-parse --short HEAD)," \
             "load of the machine before: $2" > "$kept/$of.stamp"
     done
@@ -45,6 +49,7 @@ one() {
                 # It fails when a ratio is low; the page shows it.
                 benches/serving.sh 1 3 2> /dev/null | tee "$kept/serving.txt" || true
             else
+                rm -f "$kept/serving.txt"
                 echo "SKIPPED serving: needs memcached and libmemcached-tools"
             fi ;;
         *) echo "$1: no such benchmark" >&2; exit 2 ;;

@@ -266,21 +266,19 @@ impl Exhaust<'_> {
     /// Choices are kept under the names that the state's form has for clients.
     fn visit(&mut self, state: u128, asleep: &Sleep, naming: &Naming<'_, '_>) -> Visit {
         use std::collections::hash_map::Entry;
+        let asleep: Vec<Choice> =
+            asleep.iter().map(|(choice, _)| naming.in_form(*choice)).collect();
         match self.visited.entry(state) {
             Entry::Vacant(entry) => {
-                let asleep = asleep.iter().map(|(choice, _)| naming.in_form(*choice));
-                entry.insert(asleep.collect());
+                entry.insert(asleep);
                 self.effort.states += 1;
                 Visit::New
             }
             Entry::Occupied(mut entry) => {
                 let stored = entry.get_mut();
-                let is_asleep = |choice: &Choice| {
-                    asleep.iter().any(|(known, _)| naming.in_form(*known) == *choice)
-                };
-                let awake = stored.iter().filter(|choice| !is_asleep(choice));
+                let awake = stored.iter().filter(|choice| !asleep.contains(choice));
                 let awake = awake.map(|choice| naming.in_state(*choice)).collect();
-                stored.retain(is_asleep);
+                stored.retain(|choice| asleep.contains(choice));
                 Visit::Again(awake)
             }
         }

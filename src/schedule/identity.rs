@@ -128,6 +128,14 @@ impl Trail {
         Rc::make_mut(&mut self.events).push(event);
     }
 
+    /// Feeds what it was told to a hasher, CAS ids by name.
+    fn hash<N: Hash>(&self, mut name: impl FnMut(NodeId, u64) -> N, into: &mut Fold128) {
+        self.told.finish128().hash(into);
+        for (node, token) in &self.tokens {
+            name(*node, *token).hash(into);
+        }
+    }
+
     fn note(&mut self, ticket: u32, node: NodeId, answer: &Answer) {
         self.keep(Event::Told(ticket, answer.clone()));
         ticket.hash(&mut self.told);
@@ -192,10 +200,7 @@ impl World<'_> {
         let client = &self.clients[client];
         client.begun.hash(into);
         if !matches!(client.task, Task::Idle) {
-            client.trail.told.finish128().hash(into);
-            for (node, token) in &client.trail.tokens {
-                names.known(*node, *token).hash(into);
-            }
+            client.trail.hash(|node, token| names.known(node, token), into);
         }
     }
 
@@ -214,10 +219,7 @@ impl World<'_> {
             if matches!(client.task, Task::Idle) {
                 continue;
             }
-            client.trail.told.finish128().hash(into);
-            for (node, token) in &client.trail.tokens {
-                names.name(*node, *token).hash(into);
-            }
+            client.trail.hash(|node, token| names.name(node, token), into);
             let current = &client.current;
             (current.executed, current.effects, current.transaction_effects).hash(into);
             absolute |= client.port.asked_time();

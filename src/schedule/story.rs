@@ -115,7 +115,7 @@ struct Rounds {
 impl Rounds {
     /// The name of a step's operation; `None` when the step says nothing that was not said.
     fn name(&mut self, step: &StepRecord) -> Option<OpId> {
-        let changes = step.kind.writes() && step.kind != StepKind::Local;
+        let changes = step.kind.writes();
         if changes {
             self.told.clear();
         }

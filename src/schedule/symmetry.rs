@@ -100,13 +100,13 @@ impl<'s> Stepper<'s> {
 
     /// An operation under the name that it has in a state's form.
     pub(super) fn renamed(&self, op: OpId, places: &Places) -> OpId {
-        match places.are_plain() {
-            true => op,
-            false => self.op_as(op, places, |client| places.place_of(client)),
-        }
+        self.op_as(op, places, |client| places.place_of(client))
     }
 
     fn op_as(&self, op: OpId, places: &Places, to: impl Fn(usize) -> usize) -> OpId {
+        if places.are_plain() {
+            return op;
+        }
         let number = match places.rounds(self.world.place_of_client(op.client())) {
             0 => op.number(),
             // The same there and back.
@@ -157,20 +157,10 @@ pub(crate) struct Naming<'a, 's> {
 
 impl Naming<'_, '_> {
     pub fn in_form(&self, choice: Choice) -> Choice {
-        match self.places.are_plain() {
-            true => choice,
-            false => {
-                self.stepper.choice_as(choice, self.places, |client| self.places.place_of(client))
-            }
-        }
+        self.stepper.choice_as(choice, self.places, |client| self.places.place_of(client))
     }
 
     pub fn in_state(&self, choice: Choice) -> Choice {
-        match self.places.are_plain() {
-            true => choice,
-            false => {
-                self.stepper.choice_as(choice, self.places, |place| self.places.client_at(place))
-            }
-        }
+        self.stepper.choice_as(choice, self.places, |place| self.places.client_at(place))
     }
 }
