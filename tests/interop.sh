@@ -9,4 +9,4 @@ python3 -m venv "$directory/python"
 "$directory/python/bin/pip" install --quiet pymemcache python-memcached
 npm install --silent --no-audit --no-fund --prefix "$directory/node" memjs memcached
 PATH="$directory/python/bin:$PATH" NODE_PATH="$directory/node/node_modules" \
-    STALEPROOF_REQUIRE_CLIENTS=1 cargo test --features proptest --test serve_interop -- --nocapture
+    STALEPROOF_REQUIRE_CLIENTS=1 cargo test --features proptest --test servers serve_interop:: -- --nocapture

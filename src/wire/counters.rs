@@ -1,7 +1,7 @@
 //! What `stats` counts, as memcached 1.6 counts it, but for stores with a bad data chunk,
 //! which never get as far as here.
 //!
-//! `tests/serve_stats.rs` compares the numbers with those of the real server.
+//! `tests/servers/serve_stats.rs` compares the numbers with those of the real server.
 
 use super::prefixes::Prefixes;
 use super::request::Work;

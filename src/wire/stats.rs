@@ -4,7 +4,7 @@
 //! What never happens here (pages that move between classes, a crawler, authentication) is
 //! counted as 0. Names that tell of memcached's own insides (its buffers, its hash table,
 //! its use of the processor) are left out, because every number would be a lie; a name that
-//! memcached does not have is never shown (`tests/serve_stats.rs`).
+//! memcached does not have is never shown (`tests/servers/serve_stats.rs`).
 
 use super::counters::Counters;
 use super::request::{Framing, Stats};

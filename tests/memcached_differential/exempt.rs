@@ -21,7 +21,7 @@
 //! - a `flush_all` with a delay while items that an earlier flush has hidden are still in
 //!   memory: it brings them back, unless the background thread has removed them before.
 //!   `quirks.rs` shows that both sides do it;
-//! - `stats`: `tests/serve_stats.rs` compares the numbers that are counted here and the
+//! - `stats`: `tests/servers/serve_stats.rs` compares the numbers that are counted here and the
 //!   prefixes of `stats detail`, and shows that there is no name which memcached does not
 //!   have. Numbers of its buffers, hash table and use of the processor are left out, what
 //!   its background threads count is 0, all items are of slab class 1, and `stats conns` is
@@ -37,7 +37,7 @@
 //!   which are not modelled; the embedded server refuses them as memcached does when started
 //!   with `-W`, or with `ERROR`;
 //! - `stats cachedump` and `lru_crawler metadump`: memcached's background thread decides what
-//!   they show. `tests/serve_stats.rs` compares their lines;
+//!   they show. `tests/servers/serve_stats.rs` compares their lines;
 //! - a bad data chunk behind a value of more than 500 KB: memcached 1.6.18 aborts on it
 //!   where assertions are compiled in;
 //! - an opaque of more than 31 bytes on `ma`, or on `mg` without `u`: memcached has fetched

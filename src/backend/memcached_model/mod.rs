@@ -1,6 +1,6 @@
 //! A model of memcached 1.6, for simulation and for the embedded server.
 //!
-//! It is held to memcached 1.6.18 by `tests/memcached_differential.rs`: time in ticks of one
+//! It is held to memcached 1.6.18 by `tests/memcached_differential`: time in ticks of one
 //! second with a phase, lazy expiry and flush, what survives which failed store, counters
 //! kept as text, CAS ids, leases and stale items of the meta commands. Every entry knows
 //! which step installed it.

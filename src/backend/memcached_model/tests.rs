@@ -1,5 +1,5 @@
 //! What the model must do, command by command. That the real server does the same is shown
-//! by `tests/memcached_differential.rs`.
+//! by `tests/memcached_differential`.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;

@@ -11,8 +11,8 @@
 //! transaction. An insert is the real backend's: over a tombstone, with ON CONFLICT.
 //!
 //! Sources: `src/backend/access/heap/README.tuplock` of PostgreSQL and chapter 13 of its
-//! manual; held to PostgreSQL 15 by `tests/database_differential_postgres.rs`. Serializable is
-//! not modelled.
+//! manual; held to PostgreSQL 15 by `tests/servers/database_differential_postgres.rs`.
+//! Serializable is not modelled.
 
 mod fingerprint;
 mod locks;

@@ -1,0 +1,205 @@
+//! The same scenario, seed and pattern on the model and on the real memcached: the same
+//! operations read the same values, and the same entries are bad for the same reasons.
+//!
+//! Starts a memcached of its own on a free port. Without the binary the tests say so and
+//! pass, unless `STALEPROOF_REQUIRE_SERVERS` is set, as it is in CI.
+#![cfg(feature = "memcached")]
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common;
+use staleproof::pattern::Registry;
+use staleproof::run::{CacheChoice, Outcome, Servers, run, run_once};
+use staleproof::seed::Seed;
+
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start() -> Option<Server> {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let child = Command::new("memcached")
+        .args(["-l", "127.0.0.1", "-p", &port.to_string(), "-u", "nobody", "-m", "64"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(child) = child else {
+        let required = std::env::var_os("STALEPROOF_REQUIRE_SERVERS").is_some();
+        assert!(!required, "memcached is not installed: apt-get install memcached");
+        println!("SKIPPED: memcached is not installed");
+        return None;
+    };
+    let address = format!("127.0.0.1:{port}");
+    let server = Server { child, address };
+    let begun = Instant::now();
+    while TcpStream::connect(&server.address).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "memcached did not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Some(server)
+}
+
+fn on(servers: &[&Server]) -> Servers {
+    let addresses = servers.iter().map(|server| server.address.clone()).collect();
+    Servers { cache: CacheChoice::servers(addresses), ..common::servers() }
+}
+
+const FAULTS: [&str; 8] = [
+    "",
+    "[[fault]]\ndo = 'refuse'\non = 'cache.write'\nprobability = 0.1\n",
+    "[[fault]]\ndo = 'lose-request'\non = 'cache.*'\nprobability = 0.05\n",
+    "[[fault]]\ndo = 'lose-reply'\non = 'cache.*'\nprobability = 0.05\n",
+    "[[fault]]\ndo = 'deliver-late'\non = 'cache.write'\ndelay = '5ms'\nprobability = 0.1\n",
+    "[[fault]]\ndo = 'crash'\non = 'cache.delete'\nprobability = 0.1\n",
+    "[[fault]]\ndo = 'evict'\non = 'cache.get'\nprobability = 0.1\n",
+    "[[fault]]\ndo = 'bypass-update'\nevery = '5ms'\n",
+];
+
+#[test]
+fn the_model_and_the_real_server_give_the_same_history() {
+    let Some(server) = start() else { return };
+    for pattern in ["cache-aside", "write-through", "read-through", "write-behind"] {
+        for fault in FAULTS {
+            let text = format!(
+                "claim = '-'\npattern = '{pattern}'\n[workload]\noperations = 60\nrows = 4\n\
+                 mix = {{ read = 6, update = 3, insert = 1, delete = 1 }}\n{fault}"
+            );
+            let scenario = common::scenario(&text);
+            let registry = Registry::built_in();
+            let model = run_once(&scenario, &registry, &common::servers(), Seed(3)).unwrap();
+            let real = run_once(&scenario, &registry, &on(&[&server]), Seed(3)).unwrap();
+            assert_eq!(model.history.ops, real.history.ops, "{text}");
+            let classes = |run: &staleproof::run::Run| -> Vec<_> {
+                let entry = |e: &staleproof::check::audit::Entry| {
+                    (e.class, e.cached, e.behind, e.cause.as_ref().map(|cause| cause.hazard))
+                };
+                run.entries.iter().map(entry).collect()
+            };
+            assert_eq!(classes(&model), classes(&real), "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_needs_time_to_pass_is_not_tested_on_a_real_server() {
+    let Some(server) = start() else { return };
+    let text = "claim = '-'\npattern = 'read-through'\n[workload]\nrows = 2\noperations = 40\n\
+                think = '20s..60s'\n[broken-if]\nstale_reads = '> 0'\n\
+                [expect]\nclaim = 'holds'\nmax_exposure = '> 1s'\nstale_reads = 0\n";
+    let registry = Registry::built_in();
+    let result = run(&common::scenario(text), "-", &registry, &on(&[&server]), &mut ()).unwrap();
+    assert_eq!(result.outcome, Outcome::NotTested);
+    assert!(result.not_tested.iter().any(|reason| reason.contains("does not follow")));
+    // Entries outlived their TTL: the stale reads are the harness's doing, not the pattern's.
+    assert!(result.metrics["stale_reads"] > Some(0.0), "{:?}", result.metrics);
+    assert_eq!(result.claim_verdict, None);
+    assert!(result.expectations.iter().all(|expectation| expectation.met.is_none()));
+}
+
+#[test]
+fn an_audit_in_the_middle_changes_no_later_reply() {
+    use staleproof::backend::memcached::Memcached;
+    use staleproof::backend::memcached_model::{Limits, Nodes};
+    use staleproof::backend::{Cache, Origin};
+    use staleproof::step::{
+        CacheCommand, CacheReply, ConnectionId, Footprint, Key, MetaDelete, MetaGet, NodeId, Ttl,
+        Verb, Win,
+    };
+    use staleproof::time::Time;
+
+    let Some(server) = start() else { return };
+    let get = |peek| {
+        CacheCommand::MetaGet(MetaGet {
+            key: Key::from("k"),
+            vivify: None,
+            recache: None,
+            touch: None,
+            peek,
+        })
+    };
+    let set = CacheCommand::Store {
+        verb: Verb::Set,
+        key: Key::from("k"),
+        value: "v".into(),
+        flags: 0,
+        ttl: Ttl(100),
+    };
+    let mark_stale = CacheCommand::MetaDelete(MetaDelete {
+        key: Key::from("k"),
+        cas: None,
+        invalidate: true,
+        ttl: Some(Ttl(30)),
+    });
+    // On the model a peek leaves the token of a stale item to the first real reader.
+    let mut model = Nodes::new(Limits::default(), &[0]);
+    let mut ask = |command: &CacheCommand| {
+        let (node, connection) = (NodeId(0), ConnectionId(0));
+        let mut footprint = Footprint::off();
+        model
+            .execute(Time::ZERO, node, connection, Origin::default(), command, &mut footprint)
+            .unwrap()
+    };
+    ask(&set);
+    ask(&mark_stale);
+    ask(&get(true));
+    assert!(matches!(ask(&get(false)), CacheReply::Found(item) if item.win == Win::Won));
+    // The real server's `u` flag leaves the LRU alone; a plain item is read unchanged.
+    let mut real = Memcached::connect(std::slice::from_ref(&server.address)).unwrap();
+    let mut ask = |command: &CacheCommand| {
+        let (node, connection) = (NodeId(0), ConnectionId(0));
+        let mut footprint = Footprint::off();
+        real.execute(Time::ZERO, node, connection, Origin::default(), command, &mut footprint)
+            .unwrap()
+    };
+    ask(&set);
+    let before = ask(&get(false));
+    ask(&get(true));
+    assert_eq!(before, ask(&get(false)));
+}
+
+#[test]
+fn keys_are_routed_over_several_servers() {
+    let (Some(one), Some(two)) = (start(), start()) else { return };
+    let text = "claim = '-'\npattern = 'cache-aside'\n[cache]\nnodes = 2\n[expect]\nbad_entries = 0\n\
+                [workload]\nclients = 1\n";
+    let registry = Registry::built_in();
+    let servers = on(&[&one, &two]);
+    let result = run(&common::scenario(text), "-", &registry, &servers, &mut ()).unwrap();
+    assert_eq!(result.outcome, Outcome::AsExpected, "{result:#?}");
+}
+
+/// A server that stands still is given up, whatever client speaks to it.
+#[cfg(unix)]
+#[test]
+fn a_server_that_stands_still_is_given_up() {
+    let stop = |protocol: &str| {
+        let Some(server) = start() else { return };
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_staleproof"));
+        tool.args(["run", "scenarios/article/01-read-through-alone.toml", "--runs", "100000"]);
+        tool.args(["--cache", &format!("memcached://{}?protocol={protocol}", server.address)]);
+        let tool = tool.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        let begun = Instant::now();
+        let stopped = Command::new("kill").args(["-STOP", &server.child.id().to_string()]).status();
+        assert!(stopped.unwrap().success());
+        let output = tool.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(5) && said.contains("not stopped?"), "{said}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{protocol}: {:?}", begun.elapsed());
+    };
+    std::thread::scope(|scope| {
+        for protocol in ["meta", "ascii", "binary"] {
+            scope.spawn(move || stop(protocol));
+        }
+    });
+}
