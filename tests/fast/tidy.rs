@@ -1,14 +1,16 @@
-//! Style as a test: lengths, heads, who may depend on whom, and what must not be called.
+//! Style as a test: lengths, heads, who may depend on whom, what must not be called, and that no
+//! file of tests is left out.
 
 use std::path::{Path, PathBuf};
 
+/// Every Rust file below a folder, but what is built there.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from(folder)];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.is_dir() && !path.ends_with("target") {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
@@ -148,9 +150,6 @@ fn nothing_is_left_over() {
     let mut wrong = Vec::new();
     for folder in ["src", "tests", "benches"] {
         for (path, text) in sources(folder) {
-            if path.components().any(|part| part.as_os_str() == "target") {
-                continue;
-            }
             for leftover in leftovers {
                 if text.contains(leftover) {
                     wrong.push(format!("{}: {leftover}", path.display()));
@@ -160,4 +159,44 @@ fn nothing_is_left_over() {
     }
     complain(&wrong);
     assert!(Path::new("LICENSE-MIT").exists() && Path::new("LICENSE-APACHE").exists());
+}
+
+/// A file that no `main.rs` or `mod.rs` names is never compiled, and its tests never run.
+#[test]
+fn every_file_of_tests_is_part_of_a_binary() {
+    // Packages of their own, and what several binaries name by its path.
+    let elsewhere = ["tests/clients", "tests/downstream", "tests/common"];
+    let mut wrong = Vec::new();
+    for (path, _) in sources("tests") {
+        if path.ends_with("main.rs") || elsewhere.iter().any(|folder| path.starts_with(folder)) {
+            continue;
+        }
+        let module = if path.ends_with("mod.rs") { path.parent().unwrap() } else { &path };
+        let line = format!("mod {};", module.file_stem().unwrap().display());
+        let names_it = |head: &str| {
+            let text = std::fs::read_to_string(module.with_file_name(head)).unwrap_or_default();
+            text.lines().any(|other| other.trim_start_matches("pub ") == line)
+        };
+        if !names_it("main.rs") && !names_it("mod.rs") {
+            let path = path.display();
+            wrong.push(format!("{path}: no `{line}` in a main.rs beside it, see CONTRIBUTING.md"));
+        }
+    }
+    complain(&wrong);
+}
+
+/// What reads no file finds nothing wrong.
+#[test]
+fn as_many_files_are_read_as_ever() {
+    let read: usize = ["src", "tests", "benches"].map(|folder| sources(folder).len()).iter().sum();
+    // For the table that ends `.ci/run`.
+    let told = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tidy-files");
+    std::fs::write(told, read.to_string()).unwrap();
+    let floors = std::fs::read_to_string("tests/floors.txt").unwrap();
+    let floor = floors.lines().find_map(|line| line.strip_suffix(" files")).unwrap();
+    let floor: usize = floor.trim().parse().unwrap();
+    assert!(
+        read >= floor,
+        "{read} files were read, and their floor in tests/floors.txt is {floor}"
+    );
 }
