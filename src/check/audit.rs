@@ -1,21 +1,20 @@
 //! The audit: each key of the cache against its row, after everything has come to rest.
 //!
-//! The cache is read without touching or bumping items, and a mismatch is looked at again
-//! before it counts, as Meta's Polaris does: on a real server an expiry or a straggling
-//! write may fall between the two reads.
+//! It asks no server. [`judge`] gets what a node said of a key ([`Content`]), the key's row, and
+//! what is known of the values that rows had ([`Knowledge`]): the order of commits
+//! ([`Commits`]), or, without a history, versions alone ([`Versions`]). [`Audit`] makes the
+//! entries of a run. Who reads the servers, and looks again at what differs, is `run/audit.rs`
+//! and, over connections of its own, a load.
 
 use serde::{Deserialize, Serialize};
 
 use super::States;
 use super::cause::{self, Cause};
-use crate::backend::{BackendError, Cache, Database, Origin};
+use crate::entity::envelope::Stamp;
 use crate::entity::{Entity, envelope};
 use crate::history::record::{History, KeyId};
 use crate::operation::OpId;
-use crate::step::{
-    CacheCommand, CacheReply, ConnectionId, Footprint, Item, MetaGet, NodeId, Remaining, Row,
-    RowId, Table, Win,
-};
+use crate::step::{Item, Key, NodeId, Remaining, Row, RowId, Win};
 use crate::time::Time;
 
 /// How a key's entry compares with its row.
@@ -108,126 +107,99 @@ pub struct Entry {
     pub cause: Option<Cause>,
 }
 
-/// What the audit compares.
-pub struct Subject<'a> {
-    /// The cache.
-    pub cache: &'a mut dyn Cache,
-    /// The database.
-    pub database: &'a mut dyn Database,
-    /// The rows' keys and encoding.
-    pub entity: &'a dyn Entity,
-    /// Which node has a key.
-    pub node_of: &'a dyn Fn(&crate::step::Key) -> NodeId,
+/// What a node said when it was asked, without touching anything, what it has under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// An item.
+    Item(Item),
+    /// That it has none.
+    Nothing,
+    /// Nothing at all.
+    NoAnswer,
 }
 
-/// Compares every row that ever existed with its entry.
-pub fn audit(
-    history: &History,
-    states: &States,
-    subject: &mut Subject<'_>,
-) -> Result<Vec<Entry>, BackendError> {
-    let mut rows = subject.database.rows(Table(0))?;
-    let mut entries = Vec::new();
-    for (number, row) in history.rows.iter().enumerate() {
-        let Some(row) = row else { continue };
-        let key = KeyId(number as u32);
-        let mut entry = examine(history, states, subject, &rows, key, *row);
-        if entry.class.is_bad() {
-            rows = subject.database.rows(Table(0))?;
-            entry = examine(history, states, subject, &rows, key, *row);
-        }
-        if matches!(entry.class, Class::Stale | Class::Ghost) && history.readers_validate {
-            entry.class = Class::Absent;
-        }
-        if entry.class.is_bad() && history.steps_kept {
-            entry.cause = cause::find(history, states, key, entry.class, entry.cached);
-            entry.since = entry.cause.as_ref().map(|cause| cause.since);
-        }
-        entries.push(entry);
+/// What is known of the values that the database had.
+pub trait Knowledge {
+    /// By how many commits a value is behind its row; `None` when the database never had it.
+    fn behind(&self, value: &Stamp, row: Option<&Row>) -> Option<u64>;
+}
+
+/// A history's knowledge: the commits of one key in their order. It tells of every value
+/// whether it was ever committed, also when the row is gone.
+pub struct Commits<'a> {
+    /// The states of all rows.
+    pub states: &'a States,
+    /// The key.
+    pub key: KeyId,
+}
+
+impl Knowledge for Commits<'_> {
+    fn behind(&self, value: &Stamp, _: Option<&Row>) -> Option<u64> {
+        let place = self.states.place(self.key, value.writer)?;
+        Some((self.states.of(self.key).len() - 1 - place) as u64)
     }
-    Ok(entries)
 }
 
-fn examine(
-    history: &History,
-    states: &States,
-    subject: &mut Subject<'_>,
-    rows: &[Row],
-    key: KeyId,
-    id: RowId,
-) -> Entry {
-    let name = history.keys.name(key);
-    let node = (subject.node_of)(name);
-    let row = rows.binary_search_by_key(&id, |row| row.id).ok().map(|place| &rows[place]);
-    let peek = CacheCommand::MetaGet(MetaGet {
-        key: name.clone(),
-        vivify: None,
-        recache: None,
-        touch: None,
-        peek: true,
-    });
-    let reply = subject.cache.execute(
-        history.phases.audit,
-        node,
-        ConnectionId(u32::MAX),
-        Origin::default(),
-        &peek,
-        &mut Footprint::off(),
-    );
-    let mut entry = Entry {
-        key,
-        row: id,
-        node,
-        class: Class::Unreachable,
-        cached: None,
-        current: row.map(|row| row.writer),
-        behind: 0,
-        since: None,
-        remaining: None,
-        cause: None,
-    };
-    match reply {
-        Ok(CacheReply::Found(item)) => {
-            entry.remaining = Some(item.remaining);
-            compare(&mut entry, states, subject.entity, name.as_bytes(), &item, row);
+/// What a value and its row say themselves, where nobody kept a history. A value with a version
+/// above its row's, of another writer, was never committed. Of one that was cached before the
+/// database gave it a version, and of every value whose row is gone, nothing is known: it is
+/// taken for a committed one.
+pub struct Versions;
+
+impl Knowledge for Versions {
+    fn behind(&self, value: &Stamp, row: Option<&Row>) -> Option<u64> {
+        match row {
+            Some(row) if row.writer != value.writer && value.version > row.version => None,
+            Some(row) if value.version > 0 => Some(row.version.saturating_sub(value.version)),
+            _ => Some(0),
         }
-        Ok(_) => entry.class = Class::Absent,
-        Err(_) => {}
     }
-    entry
 }
 
-fn compare(
-    entry: &mut Entry,
-    states: &States,
-    entity: &dyn Entity,
-    key: &[u8],
-    item: &Item,
+/// What is said of a key's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// How it compares with the row.
+    pub class: Class,
+    /// The writer of the cached value.
+    pub cached: Option<OpId>,
+    /// Commits by which it is behind.
+    pub behind: u64,
+    /// How long it will stay by itself.
+    pub remaining: Option<Remaining>,
+}
+
+/// Compares what lies under a key with the key's row.
+pub fn judge(
+    key: &Key,
+    content: &Content,
     row: Option<&Row>,
-) {
+    entity: &dyn Entity,
+    known: &dyn Knowledge,
+) -> Judged {
+    let judged = |class| Judged { class, cached: None, behind: 0, remaining: None };
+    let item = match content {
+        Content::Item(item) => item,
+        Content::Nothing => return judged(Class::Absent),
+        Content::NoAnswer => return judged(Class::Unreachable),
+    };
+    let judged = |class| Judged { remaining: Some(item.remaining), ..judged(class) };
     if &item.value[..] == envelope::ABSENT {
-        entry.class = if row.is_some() { Class::NegativeStale } else { Class::Match };
-        return;
+        return judged(if row.is_some() { Class::NegativeStale } else { Class::Match });
     }
     // A stale mark means a miss for the next reader, unless somebody has won it already.
     let marked_stale = item.stale && item.win != Win::Lost;
     if marked_stale || envelope::is_mark(&item.value) {
-        entry.class = Class::Absent;
-        return;
+        return judged(Class::Absent);
     }
     let Some(opened) = envelope::open(&item.value) else {
-        entry.class = Class::Undecodable;
-        return;
+        return judged(Class::Undecodable);
     };
     let writer = opened.stamp.writer;
-    entry.cached = Some(writer);
-    let committed = states.place(entry.key, writer);
-    if let Some(place) = committed {
-        entry.behind = (states.of(entry.key).len() - 1 - place) as u64;
-    }
-    entry.class = match row {
-        _ if opened.key != key => Class::WrongKey,
-        _ if committed.is_none() => Class::Ahead,
+    let behind = known.behind(&opened.stamp, row);
+    let class = match row {
+        _ if opened.key != key.as_bytes() => Class::WrongKey,
+        _ if behind.is_none() => Class::Ahead,
         None => Class::Ghost,
         Some(row) if row.writer != writer => Class::Stale,
         Some(row) => match entity.decode(opened.payload) {
@@ -236,4 +208,69 @@ fn compare(
             Some(_) => Class::Diverged,
         },
     };
+    Judged { cached: Some(writer), behind: behind.unwrap_or(0), ..judged(class) }
+}
+
+/// The row with this id; `rows` are in the order of their ids, as a database gives them.
+pub fn row_of(rows: &[Row], id: RowId) -> Option<&Row> {
+    rows.binary_search_by_key(&id, |row| row.id).ok().map(|place| &rows[place])
+}
+
+/// What was read of a row's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// The key.
+    pub key: KeyId,
+    /// The row.
+    pub row: RowId,
+    /// The node that has the key.
+    pub node: NodeId,
+    /// What it said.
+    pub content: Content,
+}
+
+/// The audit of a run whose history is known.
+pub struct Audit<'a> {
+    /// What happened.
+    pub history: &'a History,
+    /// The states that the rows went through.
+    pub states: &'a States,
+    /// The rows' keys and encoding.
+    pub entity: &'a dyn Entity,
+}
+
+impl Audit<'_> {
+    /// Compares what was read with the row.
+    pub fn entry(&self, read: &Read, rows: &[Row]) -> Entry {
+        let name = self.history.keys.name(read.key);
+        let row = row_of(rows, read.row);
+        let known = Commits { states: self.states, key: read.key };
+        let Judged { class, cached, behind, remaining } =
+            judge(name, &read.content, row, self.entity, &known);
+        Entry {
+            key: read.key,
+            row: read.row,
+            node: read.node,
+            class,
+            cached,
+            current: row.map(|row| row.writer),
+            behind,
+            since: None,
+            remaining,
+            cause: None,
+        }
+    }
+
+    /// Adds what the history says of an entry that was looked at for the last time: readers may
+    /// validate it, so that it does no harm, and there may be a cause.
+    pub fn explain(&self, entry: &mut Entry) {
+        if matches!(entry.class, Class::Stale | Class::Ghost) && self.history.readers_validate {
+            entry.class = Class::Absent;
+        }
+        if entry.class.is_bad() && self.history.steps_kept {
+            entry.cause =
+                cause::find(self.history, self.states, entry.key, entry.class, entry.cached);
+            entry.since = entry.cause.as_ref().map(|cause| cause.since);
+        }
+    }
 }

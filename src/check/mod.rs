@@ -1,5 +1,5 @@
 //! Checks: what a history says about the cache. They see only the history (the audit also
-//! what cache and database hold in the end) and return plain data.
+//! what was read of cache and database in the end), ask no server, and return plain data.
 //!
 //! - [`audit`]: each key at the end, cache against database;
 //! - [`cause`]: how a bad entry came to be, and the hazard's name;

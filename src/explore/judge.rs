@@ -3,11 +3,12 @@
 use super::finding::{Finding, Kind, Lasts};
 use super::{load, register};
 use crate::backend::{Cache, Database};
-use crate::check::audit::{self, Subject};
+use crate::check::audit::{Audit, Entry};
 use crate::check::incidents::{self, Incident};
 use crate::check::{States, incidents::Kind as Went};
 use crate::entity::Entity;
 use crate::history::record::{History, KeyId, Reported};
+use crate::run::audit;
 use crate::scenario::{Bound, Property};
 use crate::schedule::RunError;
 use crate::step::{Key, NodeId, Remaining, Ttl};
@@ -75,8 +76,9 @@ pub(crate) fn judge(
     let mut found = Vec::new();
     let entries = match question.asks(Property::FinalState) {
         true => {
-            let (entity, node_of) = (question.entity, question.node_of);
-            audit::audit(history, &states, &mut Subject { cache, database, entity, node_of })?
+            let asked = Audit { history, states: &states, entity: question.entity };
+            let node_of = question.node_of;
+            audit::audit(&asked, &mut audit::Servers { cache, database, node_of })?
         }
         false => Vec::new(),
     };
@@ -126,7 +128,7 @@ fn kind_of(went: Went) -> Option<Kind> {
 
 /// An entry is wrong until it expires; a database is wrong for good; the rest is over when the
 /// operations are.
-fn lasting(incident: &Incident, kind: Kind, entries: &[audit::Entry]) -> Lasts {
+fn lasting(incident: &Incident, kind: Kind, entries: &[Entry]) -> Lasts {
     let entry = entries.iter().find(|entry| entry.key == incident.key);
     let remaining = entry.and_then(|entry| entry.remaining);
     match (incident.kind, kind) {

@@ -1,5 +1,5 @@
-//! Every row against its entry, after the load: without touching an item, and a mismatch is
-//! looked at again before it counts.
+//! Every row against its entry, after the load: read without touching an item, and a mismatch is
+//! looked at again before it counts. `check::audit` says what an entry is; here they are counted.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,11 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{BackendError, Database};
-use crate::check::audit::Class;
-use crate::entity::{Entity, envelope};
-use crate::step::{
-    Answer, CacheCommand, CacheReply, Item, Key, MetaGet, NodeId, Remaining, Row, RowId, Table, Win,
-};
+use crate::check::audit::{self, Class, Content, Judged, Versions};
+use crate::entity::Entity;
+use crate::run::audit::peek;
+use crate::step::{Answer, CacheReply, Key, NodeId, Remaining, Row, RowId, Table};
 
 use super::link::CacheLink;
 
@@ -104,9 +103,9 @@ pub(super) fn audit(subject: &mut Subject<'_>) -> Result<Entries, BackendError> 
     let mut entries = Entries { rows: ids.len() as u64, ..Entries::default() };
     let mut again = Vec::new();
     for id in ids {
-        match examine(subject, &mut links, &rows, id) {
-            (class, ..) if class.is_bad() || class == Class::Unreachable => again.push(id),
-            (class, ..) => entries.count(class),
+        match examine(subject, &mut links, &rows, id).class {
+            class if class.is_bad() || class == Class::Unreachable => again.push(id),
+            class => entries.count(class),
         }
     }
     if again.is_empty() {
@@ -115,7 +114,7 @@ pub(super) fn audit(subject: &mut Subject<'_>) -> Result<Entries, BackendError> 
     std::thread::sleep(LOOK_AGAIN);
     let rows = subject.database.rows(Table(0))?;
     for id in again {
-        let (class, behind, remaining) = examine(subject, &mut links, &rows, id);
+        let Judged { class, behind, remaining, .. } = examine(subject, &mut links, &rows, id);
         entries.count(class);
         match class.is_bad() {
             true => {
@@ -128,59 +127,13 @@ pub(super) fn audit(subject: &mut Subject<'_>) -> Result<Entries, BackendError> 
     Ok(entries)
 }
 
-fn examine(
-    subject: &Subject<'_>,
-    links: &mut [CacheLink],
-    rows: &[Row],
-    id: RowId,
-) -> (Class, u64, Option<Remaining>) {
+fn examine(subject: &Subject<'_>, links: &mut [CacheLink], rows: &[Row], id: RowId) -> Judged {
     let key = subject.entity.key(Table(0), id);
-    let row = rows.binary_search_by_key(&id, |row| row.id).ok().map(|place| &rows[place]);
     let node = (subject.node_of)(&key);
-    let peek = CacheCommand::MetaGet(MetaGet {
-        key: key.clone(),
-        vivify: None,
-        recache: None,
-        touch: None,
-        peek: true,
-    });
-    match links[usize::from(node.0)].execute(&peek) {
-        Answer::Cache(CacheReply::Found(item)) => {
-            let (class, behind) = compare(subject.entity, key.as_bytes(), &item, row);
-            (class, behind, Some(item.remaining))
-        }
-        Answer::Cache(CacheReply::Miss) => (Class::Absent, 0, None),
-        _ => (Class::Unreachable, 0, None),
-    }
-}
-
-/// The class of an entry and how many versions it is behind. Without a history a value is known
-/// by its version; one that was cached before the database gave it a version is known by its
-/// writer, and counts as stale when the row has another.
-fn compare(entity: &dyn Entity, key: &[u8], item: &Item, row: Option<&Row>) -> (Class, u64) {
-    if &item.value[..] == envelope::ABSENT {
-        return (if row.is_some() { Class::NegativeStale } else { Class::Match }, 0);
-    }
-    let marked_stale = item.stale && item.win != Win::Lost;
-    if marked_stale || envelope::is_mark(&item.value) {
-        return (Class::Absent, 0);
-    }
-    let Some(opened) = envelope::open(&item.value) else { return (Class::Undecodable, 0) };
-    let stamp = opened.stamp;
-    let class = match row {
-        _ if opened.key != key => Class::WrongKey,
-        None => Class::Ghost,
-        Some(row) if row.writer != stamp.writer && stamp.version > row.version => Class::Ahead,
-        Some(row) if row.writer != stamp.writer => Class::Stale,
-        Some(row) => match entity.decode(opened.payload) {
-            None => Class::Undecodable,
-            Some(columns) if columns == row.columns => Class::Match,
-            Some(_) => Class::Diverged,
-        },
+    let content = match links[usize::from(node.0)].execute(&peek(&key)) {
+        Answer::Cache(CacheReply::Found(item)) => Content::Item(item),
+        Answer::Cache(CacheReply::Miss) => Content::Nothing,
+        _ => Content::NoAnswer,
     };
-    let behind = match row {
-        Some(row) if stamp.version > 0 => row.version.saturating_sub(stamp.version),
-        _ => 0,
-    };
-    (class, behind)
+    audit::judge(&key, &content, audit::row_of(rows, id), subject.entity, &Versions)
 }

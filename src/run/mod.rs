@@ -1,6 +1,7 @@
 //! Runs a scenario: draws, simulates, audits, measures and judges every run, and adds up.
 
 pub mod accept;
+pub(crate) mod audit;
 mod cache_choice;
 mod database_choice;
 mod finding;
@@ -30,7 +31,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::backend::{BackendError, Clock, Means};
-use crate::check::audit::{self, Subject};
+use crate::check::audit::{Audit, Entry as AuditEntry};
 use crate::check::{States, exposure, reads};
 use crate::entity::Entity;
 use crate::history::record::History;
@@ -98,7 +99,7 @@ pub struct Run {
     /// What happened.
     pub history: History,
     /// The audit.
-    pub entries: Vec<audit::Entry>,
+    pub entries: Vec<AuditEntry>,
     /// Exposure; `None` where steps were not recorded.
     pub exposure: Option<exposure::Exposure>,
     /// What was measured.
@@ -144,13 +145,10 @@ pub fn run_once(
     drop(plan);
     let states = States::new(&history);
     let node_of = route(&node_names);
-    let mut subject = Subject {
-        cache: &mut *cache,
-        database: &mut *database,
-        entity: &**entity,
-        node_of: &node_of,
-    };
-    let entries = audit::audit(&history, &states, &mut subject).map_err(backend)?;
+    let asked = Audit { history: &history, states: &states, entity: &**entity };
+    let mut at_rest =
+        audit::Servers { cache: &mut *cache, database: &mut *database, node_of: &node_of };
+    let entries = audit::audit(&asked, &mut at_rest).map_err(backend)?;
     let exposure = exposure::measure(&history, &states);
     let reads = reads::judge(&history, &states);
     let rules = scenario.faults.len();

@@ -89,7 +89,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("pattern", &["entity", "operation", "seed", "step", "time"]),
     ("plan", &["entity", "operation", "scenario", "seed", "step", "time"]),
     ("backend", &["operation", "step", "time"]),
-    ("check", &["backend", "entity", "history", "operation", "parallel", "step", "time"]),
+    ("check", &["entity", "history", "operation", "parallel", "step", "time"]),
     ("report", &["explore", "run", "scenario", "time"]),
 ];
 
