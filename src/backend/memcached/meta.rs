@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use memcache::exp::{MetaCommand, MetaOp, MetaResponse, ReturnCode};
 
+use crate::backend::reply::decimal;
 use crate::step::{
     CacheCommand, CacheRefusal, CacheReply, Direction, Item, Key, MetaArithmetic, MetaDelete,
     MetaGet, MetaMode, MetaSet, Remaining, Ttl, Verb, Win,
@@ -174,19 +175,16 @@ fn item(response: &MetaResponse, value: Bytes) -> Item {
         idle_seconds: 0,
     };
     for token in response.flags() {
-        let number = || std::str::from_utf8(&token[1..]).ok().and_then(|n| n.parse::<i64>().ok());
-        match token.first() {
-            Some(b'f') => item.flags = number().unwrap_or(0) as u32,
-            Some(b'c') => item.cas = number().unwrap_or(0) as u64,
-            Some(b't') => {
-                item.remaining = match number() {
-                    Some(seconds) if seconds >= 0 => Remaining::Seconds(seconds as u32),
-                    _ => Remaining::Never,
-                }
+        match token.split_first() {
+            Some((b'f', number)) => item.flags = decimal(number).unwrap_or(0),
+            Some((b'c', number)) => item.cas = decimal(number).unwrap_or(0),
+            // `t-1` is never.
+            Some((b't', number)) => {
+                item.remaining = decimal(number).map_or(Remaining::Never, Remaining::Seconds);
             }
-            Some(b'X') => item.stale = true,
-            Some(b'W') => item.win = Win::Won,
-            Some(b'Z') => item.win = Win::Lost,
+            Some((b'X', _)) => item.stale = true,
+            Some((b'W', _)) => item.win = Win::Won,
+            Some((b'Z', _)) => item.win = Win::Lost,
             _ => {}
         }
     }
@@ -199,5 +197,24 @@ pub(crate) fn refusal(message: &str) -> CacheRefusal {
         m if m.contains("memory") => CacheRefusal::OutOfMemory,
         m if m.contains("numeric") => CacheRefusal::NotNumeric,
         _ => CacheRefusal::BadCommandLine,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_an_item_are_read_to_their_ends() {
+        let get = CacheCommand::Get { key: Key::from("k") };
+        for (header, flags, cas, remaining) in [
+            ("VA 0 f0 c1 t-1", 0, 1, Remaining::Never),
+            ("VA 0 f4294967295 c9223372036854775808 t0", u32::MAX, 1 << 63, Remaining::Seconds(0)),
+            ("VA 0 f1 c18446744073709551615 t300", 1, u64::MAX, Remaining::Seconds(300)),
+        ] {
+            let response = MetaResponse::parse_header(header.as_bytes()).unwrap();
+            let CacheReply::Found(item) = decode(&get, response) else { panic!("{header}") };
+            assert_eq!((item.flags, item.cas, item.remaining), (flags, cas, remaining));
+        }
     }
 }
