@@ -13,6 +13,8 @@
 
 mod binary;
 mod binary_reply;
+#[cfg(all(test, feature = "memcached"))]
+mod both_ways;
 mod classic;
 mod counters;
 mod meta;
