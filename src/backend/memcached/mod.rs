@@ -171,6 +171,8 @@ impl Memcached {
         match open.execute(command) {
             Ok(response) => Ok(Ok(response)),
             Err(Error::Server(message) | Error::Rejected(message)) => Ok(Err(message)),
+            // A key that no server takes is refused before it is sent.
+            Err(Error::Usage(said)) => Ok(Err(said.to_owned())),
             Err(error) => Err(broken(&error)),
         }
     }
