@@ -338,8 +338,12 @@ impl Cache for Memcached {
             false => footprint.read(|| Location::Node(node)),
         }
         let reply = match command {
-            CacheCommand::FlushAll { .. } => {
-                text_command(self.server(node), "flush_all")?;
+            CacheCommand::FlushAll { delay } => {
+                let line = match delay {
+                    None => "flush_all".to_owned(),
+                    Some(seconds) => format!("flush_all {seconds}"),
+                };
+                text_command(self.server(node), &line)?;
                 CacheReply::Ok
             }
             CacheCommand::Version => {
