@@ -2,12 +2,15 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/conformance/mod.rs"]
+mod conformance;
 #[path = "../common/database_moves.rs"]
 mod database_moves;
 mod notation;
 
 mod accepted_findings;
 mod article;
+mod audit;
 mod authoring;
 mod canary;
 mod check_cli;
@@ -21,6 +24,7 @@ mod check_oracles;
 mod check_tables;
 mod check_verifier;
 mod cli;
+mod conformance_models;
 mod database_differential;
 mod database_footprints;
 mod explore;

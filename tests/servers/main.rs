@@ -5,9 +5,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/conformance/mod.rs"]
+mod conformance;
 #[path = "../common/database_moves.rs"]
 mod database_moves;
 
+mod conformance_servers;
 mod database_differential_postgres;
 mod database_given;
 mod database_real;

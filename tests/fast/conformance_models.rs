@@ -1,12 +1,10 @@
-//! The suite of `conformance/` on what needs no server: the models, and SQLite; and that every
+//! The suite of `common/conformance` on what needs no server: the models, and SQLite; and that every
 //! implementation of the two traits is in its list.
-
-mod conformance;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use conformance::{CACHES, DATABASES, cache, database};
+use crate::conformance::{CACHES, DATABASES, cache, database};
 use staleproof::backend::Database;
 use staleproof::backend::database_model::Model;
 use staleproof::backend::memcached_model::{Limits, Nodes};
@@ -81,8 +79,8 @@ fn every_cache_and_every_database_is_in_the_list() {
 /// What is listed is run: here, or on servers in `conformance_servers.rs`.
 #[test]
 fn everything_listed_is_run() {
-    let here = std::fs::read_to_string("tests/conformance_models.rs").unwrap();
-    let there = std::fs::read_to_string("tests/conformance_servers.rs").unwrap();
+    let here = std::fs::read_to_string("tests/fast/conformance_models.rs").unwrap();
+    let there = std::fs::read_to_string("tests/servers/conformance_servers.rs").unwrap();
     for (_, names) in CACHES.iter().chain(&DATABASES) {
         for name in *names {
             let name = format!("\"{name}\"");

@@ -1,13 +1,11 @@
-//! The suite of `conformance/` on real servers: memcached through each client, PostgreSQL,
+//! The suite of `common/conformance` on real servers: memcached through each client, PostgreSQL,
 //! MariaDB. Skipped where a server is not installed, unless `STALEPROOF_REQUIRE_SERVERS` is set.
 #![cfg(all(feature = "memcached", feature = "postgres", feature = "mariadb"))]
 
-mod common;
-mod conformance;
-
 use std::path::Path;
 
-use conformance::{cache, database};
+use crate::common;
+use crate::conformance::{cache, database};
 use staleproof::backend::memcached::{Memcached, Protocol};
 use staleproof::backend::url::ServerPlace;
 use staleproof::backend::{BackendError, Cache, Database, mariadb, postgres};
