@@ -10,6 +10,7 @@ use crate::backend::process::Signal;
 use crate::backend::{Cache, Database, Origin, Submitted};
 use crate::entity::Entity;
 use crate::fault::{Fault, What};
+use crate::history::file::writer::{Did, Operation};
 use crate::operation::{ClientId, OpId, Outcome};
 use crate::plan::Plan;
 use crate::schedule::Ring;
@@ -22,7 +23,7 @@ use crate::time::Time;
 use super::fault::{RealFault, RealWhat};
 use super::harms::Harms;
 use super::log::Log;
-use super::scribe::{Did, Operation, Pen, Record};
+use super::scribe::{Noted, Pen};
 use super::versions::Versions;
 
 /// The ring of the clients, from which one node may be missing for a time.
@@ -214,7 +215,7 @@ impl Chaos {
 
     fn write_down(&mut self, name: String, at: Duration) {
         if let Some(pen) = &mut self.pen {
-            pen.note(Record::Fault { name, at: at.as_nanos() as u64 });
+            pen.note(Noted::Fault { name, at: Time(at.as_nanos() as u64) });
         }
     }
 
@@ -375,16 +376,8 @@ impl Chaos {
         };
         if let Some(pen) = &mut self.pen {
             let did = if what == What::BypassDelete { Did::Delete } else { Did::Write };
-            pen.note(Record::Op(Operation {
-                id: writer,
-                row: id,
-                did,
-                start: sent,
-                end: answered,
-                outcome,
-                version,
-                several: false,
-            }));
+            let done = Operation::of(writer, did, (Time(sent), Time(answered)), outcome);
+            pen.note(Noted::Op(id, Operation { version, ..done }));
         }
         written?;
         let witness = || format!("row {} got version {version} by SQL", id.0);

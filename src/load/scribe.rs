@@ -1,9 +1,10 @@
 //! Writes what clients did as a history for `staleproof check`, while the load runs.
 //!
-//! Clients fill pages of records and pass them on to one thread that puts them into words, so a
-//! client spends some nanoseconds on each operation, and memory holds no more than the pages
+//! Clients fill pages of what they did and pass them on to one thread that puts them into words, so
+//! a client spends some nanoseconds on each operation, and memory holds no more than the pages
 //! under way. A disk that is slower than the load slows the load down.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,60 +12,28 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use serde::Serializer as _;
-use serde_json::{Map, Serializer, Value as Json, json};
-
 use crate::entity::Entity;
-use crate::history::file::{FORMAT, word};
-use crate::operation::{OpId, Outcome};
+use crate::history::file::writer::{Encoder, LOADED, Operation, Record};
+use crate::operation::OpId;
 use crate::plan::Plan;
 use crate::step::{RowId, Table};
+use crate::time::Time;
 
-/// Records of a page.
+/// Operations and faults of a page.
 const PAGE: usize = 512;
 /// Pages that wait for the writer before clients have to.
 const PAGES: usize = 64;
 
-/// What an operation did to one row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Did {
-    /// The writer of the value, where there was a row; whether it was another row's; whether the
-    /// cache served it.
-    Read {
-        found: Option<OpId>,
-        wrong: bool,
-        hit: bool,
-    },
-    Write,
-    Delete,
-}
-
-/// An operation, as far as it is about one row.
+/// What a line of the history will be made of; the key is worked out by the thread that writes.
 #[derive(Clone, Debug)]
-pub(super) struct Operation {
-    pub id: OpId,
-    pub row: RowId,
-    pub did: Did,
-    /// In nanoseconds since the load began.
-    pub start: u64,
-    pub end: u64,
-    pub outcome: Outcome,
-    /// The version that was read or written; 0 when nobody knows.
-    pub version: u64,
-    /// Whether the operation has several lines.
-    pub several: bool,
-}
-
-/// One line of the history.
-#[derive(Clone, Debug)]
-pub(super) enum Record {
-    Op(Operation),
-    Fault { name: String, at: u64 },
+pub(super) enum Noted {
+    Op(RowId, Operation),
+    Fault { name: String, at: Time },
 }
 
 /// The thread that writes, and its file.
 pub(super) struct Scribe {
-    pages: SyncSender<Vec<Record>>,
+    pages: SyncSender<Vec<Noted>>,
     thread: JoinHandle<io::Result<u64>>,
     path: PathBuf,
     partial: PathBuf,
@@ -72,13 +41,13 @@ pub(super) struct Scribe {
 
 /// What one thread writes with; its last page goes when it is dropped.
 pub(super) struct Pen {
-    pages: SyncSender<Vec<Record>>,
-    page: Vec<Record>,
+    pages: SyncSender<Vec<Noted>>,
+    page: Vec<Noted>,
 }
 
 impl Pen {
-    pub fn note(&mut self, record: Record) {
-        self.page.push(record);
+    pub fn note(&mut self, noted: Noted) {
+        self.page.push(noted);
         if self.page.len() == PAGE {
             self.turn();
         }
@@ -107,14 +76,14 @@ impl Scribe {
         let (pages, receiver) = sync_channel(PAGES);
         let key = |row: &crate::step::Row| entity.key(Table(0), row.id).to_string();
         let rows = plan.rows().iter().filter(|(table, _)| *table == Table(0));
-        let initial: Map<String, Json> =
-            rows.map(|(_, row)| (key(row), json!(OpId::INITIAL.to_string()))).collect();
-        let head = json!({"format": FORMAT, "initial": initial});
+        let initial: BTreeMap<String, OpId> =
+            rows.map(|(_, row)| (key(row), OpId::INITIAL)).collect();
         let entity = Arc::clone(entity);
         let thread = std::thread::spawn(move || {
             let mut out = BufWriter::with_capacity(1 << 16, file);
-            writeln!(out, "{head}")?;
-            write(&receiver, &*entity, out)
+            let mut encoder = Encoder::new(&LOADED);
+            out.write_all(encoder.line(&Record::Head(&initial)))?;
+            write(&receiver, &*entity, encoder, out)
         });
         Ok(Scribe { pages, thread, path: path.to_owned(), partial })
     }
@@ -138,99 +107,24 @@ fn cannot(path: &Path, error: &io::Error) -> String {
 }
 
 fn write(
-    pages: &Receiver<Vec<Record>>,
+    pages: &Receiver<Vec<Noted>>,
     entity: &dyn Entity,
+    mut encoder: Encoder,
     mut out: BufWriter<File>,
 ) -> io::Result<u64> {
     let mut operations = 0;
-    let mut line = Line::default();
-    for page in pages {
-        for record in page {
-            operations += u64::from(matches!(record, Record::Op(_)));
-            line.fill(&record, entity);
-            out.write_all(&line.bytes)?;
-        }
+    for noted in pages.iter().flatten() {
+        let line = match &noted {
+            Noted::Op(row, operation) => {
+                operations += 1;
+                encoder.line(&Record::Operation(&entity.key(Table(0), *row), operation))
+            }
+            Noted::Fault { name, at } => {
+                encoder.line(&Record::Fault { name, at: *at, until: None })
+            }
+        };
+        out.write_all(line)?;
     }
     out.flush()?;
     Ok(operations)
-}
-
-/// A line of the file. It is put together from bytes, since formatting takes far longer, and what
-/// the writer spends on an operation the load does not have.
-#[derive(Default)]
-struct Line {
-    bytes: Vec<u8>,
-    digits: itoa::Buffer,
-}
-
-impl Line {
-    fn fill(&mut self, record: &Record, entity: &dyn Entity) {
-        self.bytes.clear();
-        match record {
-            Record::Op(operation) => self.operation(operation, entity),
-            Record::Fault { name, at } => self.text(&json!({"fault": name, "at": at}).to_string()),
-        }
-        self.bytes.push(b'\n');
-    }
-
-    fn text(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
-    }
-
-    fn number(&mut self, before: &str, number: u64) {
-        self.text(before);
-        self.bytes.extend_from_slice(self.digits.format(number).as_bytes());
-    }
-
-    /// An operation as it displays, which nearly all are without formatting.
-    fn quoted(&mut self, id: OpId, note: &str) {
-        match id.client() {
-            client if client.is_ordinary() && id != OpId::INITIAL => {
-                self.number(r#""c"#, u64::from(client.0));
-                self.number("#", u64::from(id.number()));
-            }
-            _ => self.text(&format!(r#""{id}"#)),
-        }
-        self.text(note);
-        self.text(r#"""#);
-    }
-
-    fn operation(&mut self, operation: &Operation, entity: &dyn Entity) {
-        let Operation { id, row, did, start, end, outcome, version, several } = *operation;
-        self.number(r#"{"client":"#, u64::from(id.client().0));
-        self.text(match did {
-            Did::Read { .. } => r#","op":"read","key":"#,
-            Did::Write => r#","op":"write","key":"#,
-            Did::Delete => r#","op":"delete","key":"#,
-        });
-        let key = entity.key(Table(0), row);
-        Serializer::new(&mut self.bytes).collect_str(&key).expect("a vector takes anything");
-        self.text(r#","value":"#);
-        match did {
-            Did::Read { found: Some(writer), wrong: false, .. } => self.quoted(writer, ""),
-            Did::Read { found: Some(writer), .. } => self.quoted(writer, " of another row"),
-            Did::Read { found: None, .. } | Did::Delete => self.text("null"),
-            Did::Write => self.quoted(id, ""),
-        }
-        self.number(r#","start":"#, start);
-        match outcome {
-            Outcome::Unknown => self.text(r#","end":null"#),
-            _ => self.number(r#","end":"#, end),
-        }
-        self.text(r#","outcome":""#);
-        self.text(word(outcome));
-        self.text(r#"","id":"#);
-        self.quoted(id, "");
-        if several {
-            self.text(r#","group":"#);
-            self.quoted(id, "");
-        }
-        if version > 0 {
-            self.number(r#","version":"#, version);
-        }
-        if let Did::Read { hit, .. } = did {
-            self.text(if hit { r#","hit":true"# } else { r#","hit":false"# });
-        }
-        self.text("}");
-    }
 }

@@ -121,6 +121,38 @@ fn dependencies_point_one_way() {
     complain(&wrong);
 }
 
+/// Ideas with one home: (idea, the file or folder that is its home, what only stands there).
+#[rustfmt::skip]
+const HOMES: &[(&str, &str, &[&str])] = &[
+    ("writing a history's lines", "src/history/file/writer.rs", &[r##","outcome":""#"##, r##","effect":""#"##, r##","phase":"#"##, r##","initial":{"#"##, "\" of another row\"", "Outcome::Failed => \"fail\""]),
+];
+
+#[test]
+fn one_home() {
+    let sources = sources("src");
+    let mut wrong = Vec::new();
+    for (idea, home, markers) in HOMES {
+        for marker in *markers {
+            let has = |text: &str| {
+                let lines = code(text).lines().map(str::trim_start);
+                lines.filter(|line| !line.starts_with("//")).any(|line| line.contains(marker))
+            };
+            let found: Vec<&Path> = sources
+                .iter()
+                .filter(|(path, text)| !path.ends_with("tests.rs") && has(text))
+                .map(|(path, _)| path.as_path())
+                .collect();
+            if !found.iter().any(|path| path.starts_with(home)) {
+                wrong.push(format!("{home}: `{marker}` is gone, which shows {idea}; name another"));
+            }
+            for path in found.into_iter().filter(|path| !path.starts_with(home)) {
+                wrong.push(format!("{}: {idea} (`{marker}`) belongs into {home}", path.display()));
+            }
+        }
+    }
+    complain(&wrong);
+}
+
 #[test]
 fn nothing_that_decides_knows_the_wall_clock_or_chance() {
     let banned =

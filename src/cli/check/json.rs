@@ -25,8 +25,8 @@ use crate::check::found::Found;
 use crate::check::linear::words::{Clock, sentence};
 use crate::check::linear::{Proof, Violation};
 use crate::check::staleness::{Part, SINCE, Staleness};
+use crate::history::file::writer::word;
 use crate::history::log::{Kind, Log};
-use crate::operation::Outcome;
 use crate::scenario::{MetricKind, Number, VERDICTS};
 use crate::time::Time;
 
@@ -192,10 +192,6 @@ fn operation(log: &Log, place: usize) -> Value {
         "value": value,
         "start": time(op.start),
         "end": (op.end != Time::NEVER).then(|| time(op.end)),
-        "outcome": match op.outcome {
-            Outcome::Ok => "ok",
-            Outcome::Failed => "fail",
-            Outcome::Unknown => "unknown",
-        },
+        "outcome": word(op.outcome),
     })
 }

@@ -14,6 +14,7 @@
 //!
 //! [`read`] reads one. Lines go through `scan`, which is quick, and only if that refuses them
 //! through `line`, which explains. Reading and collecting overlap on two cores.
+//! All that write one, [`write`] for recorded runs among them, do it through `writer`.
 
 mod chunk;
 mod collect;
@@ -23,11 +24,10 @@ pub(crate) mod interner;
 mod line;
 mod scan;
 mod write;
+pub(crate) mod writer;
 
 pub use compressed::{compressed, compression, decompressed};
 pub use followed::{Followed, FollowedLine, read_line};
-#[cfg(all(feature = "memcached", feature = "serve"))]
-pub(crate) use write::word;
 pub use write::write;
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Writes a recorded run as a history file.
+//! A recorded run as records of a history file.
 //!
 //! The first line has the format's version and the rows at the start; then come the
 //! operations, then the faults and phases. A value is the name of the operation that wrote it.
@@ -7,12 +7,12 @@
 //! failed. A commit whose operation was not recorded (somebody used SQL) is a write at the
 //! moment of the commit.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde_json::{Map, Value as Json, json};
 
-use super::FORMAT;
+use super::writer::{Did, Encoder, Operation, RECORDED, Record};
 use crate::history::record::{CommitRecord, Effect, History, KeyId, OpRecord, Reported, Source};
 use crate::operation::{OpId, OpKind, Outcome};
 use crate::time::Time;
@@ -20,21 +20,22 @@ use crate::time::Time;
 /// Writes a history as JSON lines.
 pub fn write(history: &History, out: &mut impl Write) -> io::Result<()> {
     let names = Names::of(history);
-    let initial: Map<String, Json> = history
-        .initial
-        .iter()
-        .map(|(key, _)| (names.key(*key), json!(OpId::INITIAL.to_string())))
-        .collect();
-    line(out, &json!({"format": FORMAT, "initial": initial}))?;
+    let mut encoder = Encoder::new(&RECORDED);
+    let mut write = |record: Record<'_>| out.write_all(encoder.line(&record));
+    let name = |key: &KeyId| history.keys.name(*key).to_string();
+    let initial: BTreeMap<String, OpId> =
+        history.initial.iter().map(|(key, _)| (name(key), OpId::INITIAL)).collect();
+    write(Record::Head(&initial))?;
     for op in &history.ops {
-        names.operation(op, out)?;
+        for line in names.lines(op).iter().flatten() {
+            write(Record::Operation(history.keys.name(op.key), line))?;
+        }
     }
-    for commit in names.unrecorded(history) {
-        names.commit(commit, out)?;
+    for commit in unrecorded(history) {
+        write(Record::Operation(history.keys.name(commit.key), &of_commit(commit)))?;
     }
     for fault in &history.faults {
-        let until = fault.until.filter(|until| *until < Time::NEVER).map(|until| until.0);
-        line(out, &json!({"fault": fault.target, "at": fault.at.0, "until": until}))?;
+        write(Record::Fault { name: &fault.target, at: fault.at, until: fault.until })?;
     }
     let phases = &history.phases;
     for (name, at) in [
@@ -43,28 +44,22 @@ pub fn write(history: &History, out: &mut impl Write) -> io::Result<()> {
         ("audit", phases.audit),
     ] {
         if at < Time::NEVER {
-            line(out, &json!({"phase": name, "at": at.0}))?;
+            write(Record::Phase { name, at })?;
         }
     }
     Ok(())
 }
 
-fn line(out: &mut impl Write, object: &Json) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, object)?;
-    out.write_all(b"\n")
-}
-
 /// What operations are called by, and what belongs together.
-struct Names<'a> {
-    history: &'a History,
+struct Names {
     /// The version of each write that was committed, where the database told it.
     versions: FxHashMap<(KeyId, OpId), u64>,
     /// Operations that are several lines.
     groups: FxHashSet<OpId>,
 }
 
-impl<'a> Names<'a> {
-    fn of(history: &'a History) -> Names<'a> {
+impl Names {
+    fn of(history: &History) -> Names {
         let told = |version: &u64| *version > 0;
         let initial = history.initial.iter().map(|(key, v)| ((*key, OpId::INITIAL), *v));
         let commits =
@@ -73,127 +68,70 @@ impl<'a> Names<'a> {
         let mut once = FxHashSet::default();
         let several = |op: &&OpRecord| op.kind == OpKind::Modify || !once.insert(op.id);
         let groups = history.ops.iter().filter(several).map(|op| op.id).collect();
-        Names { history, versions, groups }
+        Names { versions, groups }
     }
 
-    fn key(&self, key: KeyId) -> String {
-        self.history.keys.name(key).to_string()
+    fn version(&self, key: KeyId, writer: OpId) -> u64 {
+        self.versions.get(&(key, writer)).copied().unwrap_or(0)
     }
 
-    fn version(&self, key: KeyId, writer: OpId) -> Option<u64> {
-        self.versions.get(&(key, writer)).copied()
+    /// What an operation read and what it wrote.
+    fn lines(&self, op: &OpRecord) -> [Option<Operation>; 2] {
+        let reads = op.kind == OpKind::Read || op.kind == OpKind::Modify;
+        let writes = op.kind != OpKind::Read;
+        [reads.then(|| self.read(op)), writes.then(|| self.written(op))]
     }
 
-    fn operation(&self, op: &OpRecord, out: &mut impl Write) -> io::Result<()> {
-        let mut fields = self.common(op);
-        if op.kind == OpKind::Read || op.kind == OpKind::Modify {
-            let ok = op.outcome == Outcome::Ok || (op.kind == OpKind::Modify && op.found);
-            let mut read = fields.clone();
-            self.read(op, ok, &mut read);
-            line(out, &Json::Object(read))?;
-        }
-        if op.kind == OpKind::Read {
-            return Ok(());
-        }
+    fn common(&self, op: &OpRecord, did: Did, outcome: Outcome) -> Operation {
+        let several = self.groups.contains(&op.id);
+        let (reported, steps) = (Some(op.reported), Some(op.steps));
+        let known = Operation::of(op.id, did, (op.start, op.end), outcome);
+        Operation { several, reported, steps, ..known }
+    }
+
+    fn written(&self, op: &OpRecord) -> Operation {
         let outcome = match (op.reported, op.outcome) {
             (Reported::Unchanged, Outcome::Ok) => Outcome::Failed,
             (_, outcome) => outcome,
         };
-        let deletes = op.kind == OpKind::Delete;
-        let mut set = |name: &str, value: Json| fields.insert(name.to_owned(), value);
-        set("op", json!(if deletes { "delete" } else { "write" }));
-        set("value", if deletes { Json::Null } else { json!(op.id.to_string()) });
-        set("end", end(outcome, op.end));
-        set("outcome", json!(word(outcome)));
-        set("effect", json!(op.effect));
-        if let Some(version) = self.version(op.key, op.id) {
-            set("version", json!(version));
-        }
-        line(out, &Json::Object(fields))
+        let did = if op.kind == OpKind::Delete { Did::Delete } else { Did::Write };
+        let version = self.version(op.key, op.id);
+        Operation { version, effect: Some(op.effect), ..self.common(op, did, outcome) }
     }
 
-    fn common(&self, op: &OpRecord) -> Map<String, Json> {
-        let mut fields = Map::new();
-        fields.insert("client".to_owned(), json!(op.id.client().0));
-        fields.insert("key".to_owned(), json!(self.key(op.key)));
-        fields.insert("start".to_owned(), json!(op.start.0));
-        fields.insert("id".to_owned(), json!(op.id.to_string()));
-        fields.insert("reported".to_owned(), json!(op.reported));
-        fields.insert("steps".to_owned(), json!(op.steps));
-        if self.groups.contains(&op.id) {
-            fields.insert("group".to_owned(), json!(op.id.to_string()));
-        }
-        fields
-    }
-
-    fn read(&self, op: &OpRecord, ok: bool, fields: &mut Map<String, Json>) {
+    fn read(&self, op: &OpRecord) -> Operation {
+        let ok = op.outcome == Outcome::Ok || (op.kind == OpKind::Modify && op.found);
         let outcome = if ok { Outcome::Ok } else { op.outcome };
         // What a read-modify-write was based on was read before it can have been cut off.
         let outcome = if ok && op.end == Time::NEVER { Outcome::Unknown } else { outcome };
-        let mut set = |name: &str, value: Json| fields.insert(name.to_owned(), value);
-        set("op", json!("read"));
-        set(
-            "value",
-            match (op.found, op.wrong) {
-                (true, true) => json!(format!("{} of another row", op.value)),
-                (true, false) => json!(op.value.to_string()),
-                (false, _) => Json::Null,
-            },
-        );
-        set("end", end(outcome, op.end));
-        set("outcome", json!(word(outcome)));
-        match op.source {
-            Source::Hit => set("hit", json!(true)),
-            Source::Miss | Source::Database => set("hit", json!(false)),
+        let hit = match op.source {
+            Source::Hit => Some(true),
+            Source::Miss | Source::Database => Some(false),
             Source::None => None,
         };
-        if let Some(version) = self.version(op.key, op.value).filter(|_| op.found && !op.wrong) {
-            set("version", json!(version));
-        }
-    }
-
-    /// Commits of which no operation on their key is recorded.
-    fn unrecorded(&self, history: &'a History) -> Vec<&'a CommitRecord> {
-        let recorded: FxHashSet<(KeyId, OpId)> =
-            history.ops.iter().map(|op| (op.key, op.id)).collect();
-        let mut seen = FxHashSet::default();
-        let mut commits: Vec<&CommitRecord> = history.commits.iter().collect();
-        commits.retain(|commit| {
-            let of = (commit.key, commit.writer);
-            commit.writer != OpId::INITIAL && !recorded.contains(&of) && seen.insert(of)
-        });
-        commits
-    }
-
-    fn commit(&self, commit: &CommitRecord, out: &mut impl Write) -> io::Result<()> {
-        let mut object = json!({
-            "client": commit.writer.client().0,
-            "op": if commit.absent { "delete" } else { "write" },
-            "key": self.key(commit.key),
-            "value": (!commit.absent).then(|| commit.writer.to_string()),
-            "start": commit.at.0,
-            "end": commit.at.0,
-            "outcome": "ok",
-            "id": commit.writer.to_string(),
-            "effect": Effect::Committed,
-        });
-        if commit.version > 0 {
-            object["version"] = json!(commit.version);
-        }
-        line(out, &object)
+        let found = op.found.then_some(op.value);
+        let own = found.filter(|_| !op.wrong);
+        let version = own.map_or(0, |writer| self.version(op.key, writer));
+        let did = Did::Read { found, wrong: op.wrong, hit };
+        Operation { version, ..self.common(op, did, outcome) }
     }
 }
 
-fn end(outcome: Outcome, end: Time) -> Json {
-    let ended = outcome != Outcome::Unknown && end < Time::NEVER;
-    if ended { json!(end.0) } else { Json::Null }
+/// Commits of which no operation on their key is recorded.
+fn unrecorded(history: &History) -> Vec<&CommitRecord> {
+    let recorded: FxHashSet<(KeyId, OpId)> = history.ops.iter().map(|op| (op.key, op.id)).collect();
+    let mut seen = FxHashSet::default();
+    let mut commits: Vec<&CommitRecord> = history.commits.iter().collect();
+    commits.retain(|commit| {
+        let of = (commit.key, commit.writer);
+        commit.writer != OpId::INITIAL && !recorded.contains(&of) && seen.insert(of)
+    });
+    commits
 }
 
-/// How a file calls an outcome.
-pub(crate) fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok => "ok",
-        Outcome::Failed => "fail",
-        Outcome::Unknown => "unknown",
-    }
+/// A commit of which nothing else is known.
+fn of_commit(commit: &CommitRecord) -> Operation {
+    let did = if commit.absent { Did::Delete } else { Did::Write };
+    let known = Operation::of(commit.writer, did, (commit.at, commit.at), Outcome::Ok);
+    Operation { version: commit.version, effect: Some(Effect::Committed), ..known }
 }

@@ -1,9 +1,11 @@
 //! A client's operations as lines of the history.
 
-use super::super::scribe::{Did, Operation, Record};
+use super::super::scribe::Noted;
 use super::Client;
+use crate::history::file::writer::{Did, Operation};
 use crate::operation::{Action, Op, Outcome, Reply};
 use crate::step::{Row, RowId};
+use crate::time::Time;
 
 impl Client {
     /// Writes down what became of an operation; `reply` is `None` when it failed.
@@ -19,14 +21,13 @@ impl Client {
         let written = current.written;
         let Some(pen) = &mut self.seat.pen else { return };
         let mut note = |row: RowId, did, outcome, version, several| {
-            let id = op.id;
-            let done = Operation { id, row, did, start, end, outcome, version, several };
-            pen.note(Record::Op(done));
+            let done = Operation::of(op.id, did, (Time(start), Time(end)), outcome);
+            pen.note(Noted::Op(row, Operation { version, several, ..done }));
         };
         let found = |asked: RowId, row: Option<&Row>| Did::Read {
             found: row.map(|row| row.writer),
             wrong: row.is_some_and(|row| row.id != asked),
-            hit,
+            hit: Some(hit),
         };
         let version_of = |asked: RowId, row: Option<&Row>| {
             row.filter(|row| row.id == asked).map_or(0, |row| row.version)
