@@ -118,6 +118,7 @@ pub mod hazard;
 pub mod history;
 #[cfg(all(feature = "memcached", feature = "serve"))]
 pub mod load;
+pub mod metric;
 pub mod operation;
 pub mod parallel;
 pub mod pattern;

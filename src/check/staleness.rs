@@ -187,9 +187,14 @@ impl Staleness {
 }
 
 fn quantile(sorted: &[u64], share: f64) -> Option<u64> {
-    // The nearest rank; a product like 0.07 * 100 must not be rounded up for its last bit.
-    let rank = libm::ceil(share * sorted.len() as f64 - 1e-6) as usize;
-    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
+    let place = nearest_rank(share, sorted.len() as u64) as usize;
+    sorted.get(place).or(sorted.last()).copied()
+}
+
+/// The place, from 0, of the last of a share of so many things.
+pub(crate) fn nearest_rank(share: f64, of: u64) -> u64 {
+    // A product like 0.07 * 100 must not be rounded up for its last bit.
+    (libm::ceil(share * of as f64 - 1e-6) as u64).max(1) - 1
 }
 
 impl Part {

@@ -10,9 +10,9 @@ use super::{Exit, known, metric_specs, metrics, print};
 use crate::explore::{Folklore, Limits, Sizes, Subject, explore_scenario};
 use crate::fault::What;
 use crate::hazard::{self, Hazard, shipped};
+use crate::metric::{Metric, Needs, Source};
 use crate::pattern::{Entry, Registry};
 use crate::report::{exploration, folklore};
-use crate::run::metrics::Metric;
 use crate::scenario::{self, MetricKind, MetricSpec, nearest};
 
 /// Schedules that the search for a hazard's smallest counterexample may take.
@@ -162,7 +162,7 @@ fn of_fault(what: What) -> String {
 }
 
 fn of_metric(metric: &Metric) -> String {
-    let MetricSpec { name, kind, summary } = metric.spec;
+    let MetricSpec { name, kind, summary } = metric.spec(Source::Run);
     let (unit, example) = match kind {
         MetricKind::Count => ("a number of things", "0"),
         MetricKind::Share => ("a part of a whole, from 0 to 1", "\">= 0.5\""),
@@ -178,7 +178,7 @@ fn of_metric(metric: &Metric) -> String {
         "            under [expect] of all runs together, under [expect.each] of each"
     );
     let _ = writeln!(out, "            run, under [expect.some] of at least one");
-    if metric.needs_time {
+    if metric.needs(Source::Run, Needs::VirtualTime) {
         let _ =
             writeln!(out, "needs       a cache whose clock is virtual; not tested on a real one");
     }

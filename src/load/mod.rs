@@ -20,6 +20,7 @@ mod audit;
 mod chaos;
 mod client;
 mod database_link;
+mod evidence;
 pub mod fault;
 mod harms;
 mod link;

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Options;
 use super::audit::Entries;
+use super::evidence::Measured;
 use super::tally::{TIMED, Tally};
-use crate::scenario::Scenario;
+use crate::metric::{self, Source};
+use crate::scenario::{Number, Scenario};
 use crate::time::human;
 
 /// The version of the JSON.
@@ -225,12 +227,16 @@ impl Outcome {
                  still running?"
             ));
         }
-        let share = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);
+        let (entries, elapsed_nanos) = (&self.entries, self.elapsed_nanos);
+        let measured = Measured { tally: &sum, entries, elapsed_nanos };
+        let value = |name| (metric::find(Source::Load, name)?.value)(&measured).map(Number::as_f64);
+        self.operations_per_second = value("operations_per_second").unwrap_or(0.0);
+        self.hit_ratio = value("hit_ratio");
+        self.p_stale = value("p_stale");
+        self.p_stale_hits = value("p_stale_hits");
         self.operations = sum.operations;
-        self.operations_per_second = sum.operations as f64 / (self.elapsed_nanos as f64 / 1e9);
         self.reads = sum.reads;
         self.hits = sum.hits;
-        self.hit_ratio = share(sum.hits, sum.hits + sum.misses);
         self.writes = sum.writes;
         self.failed = sum.failed;
         self.unknown = sum.unknown;
@@ -238,8 +244,6 @@ impl Outcome {
         self.retried = sum.retried;
         self.judged = sum.judged;
         self.stale = sum.stale;
-        self.p_stale = share(sum.stale, sum.judged);
-        self.p_stale_hits = share(sum.stale_hits, sum.hits);
         self.versions_behind = sum.versions_behind;
         self.wrong_rows = sum.wrong;
         self.went_back = sum.went_back;

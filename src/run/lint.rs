@@ -138,12 +138,12 @@ fn expectations(scenario: &Scenario, warn: &mut dyn FnMut(&'static str, String))
     {
         for (name, wanted) in map {
             let Some(metric) = metrics::find(name) else { continue };
-            let Ok(comparison) = Comparison::parse(wanted, metric.spec.kind) else { continue };
+            let Ok(comparison) = Comparison::parse(wanted, metric.kind) else { continue };
             // No metric is negative, and a share of one thing in itself is at most 1.
             let shares = ["p_stale", "p_stale_hits", "hit_ratio"];
             let extremes: &[f64] = match shares.contains(&name.as_str()) {
                 true => &[0.0, 0.5, 1.0],
-                false if metric.spec.kind == crate::scenario::MetricKind::Verdict => continue,
+                false if metric.kind == crate::scenario::MetricKind::Verdict => continue,
                 false => &[0.0, 0.5, 1.0, 1e18],
             };
             if extremes.iter().all(|value| comparison.holds(*value)) {

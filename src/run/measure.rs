@@ -7,6 +7,7 @@ use crate::check::audit::{Class, Entry};
 use crate::check::exposure::Exposure;
 use crate::check::reads::Reads;
 use crate::history::record::{Effect, History, OpRecord, Reported, Source, StepKind};
+use crate::metric::Latency;
 use crate::operation::{OpKind, Outcome};
 use crate::step::Remaining;
 use crate::time::Time;
@@ -48,17 +49,11 @@ pub struct Measure {
     pub read_steps: u64,
     /// Steps of writes.
     pub write_steps: u64,
-    /// Latencies in nanoseconds: of hits, misses, all reads, writes.
+    /// In nanoseconds, in the order of [`Latency`].
     pub latencies: [Histogram<u64>; 4],
     /// The longest that a run took, in virtual time.
     pub duration: Time,
 }
-
-/// The places in [`Measure::latencies`].
-pub(super) const HIT: usize = 0;
-pub(super) const MISS: usize = 1;
-pub(super) const READ: usize = 2;
-pub(super) const WRITE: usize = 3;
 
 fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("three significant digits are allowed")
@@ -146,7 +141,7 @@ impl Measure {
             let had_effect = op.effect == Effect::Committed;
             self.misreported += u64::from(op.reported == Reported::Error && had_effect);
             if op.outcome == Outcome::Ok {
-                note(&mut self.latencies[WRITE], latency);
+                self.took(Latency::Write, latency);
                 self.lost_writes += u64::from(op.reported == Reported::Ok && !had_effect);
             }
             if op.kind == OpKind::Modify && had_effect {
@@ -155,11 +150,15 @@ impl Measure {
         }
     }
 
+    fn took(&mut self, of: Latency, nanos: u64) {
+        note(&mut self.latencies[of as usize], nanos);
+    }
+
     fn read_latency(&mut self, source: Source, latency: u64) {
-        note(&mut self.latencies[READ], latency);
+        self.took(Latency::Read, latency);
         match source {
-            Source::Hit => note(&mut self.latencies[HIT], latency),
-            Source::Miss => note(&mut self.latencies[MISS], latency),
+            Source::Hit => self.took(Latency::Hit, latency),
+            Source::Miss => self.took(Latency::Miss, latency),
             _ => {}
         }
     }

@@ -4,6 +4,7 @@ pub mod accept;
 pub(crate) mod audit;
 mod cache_choice;
 mod database_choice;
+mod evidence;
 mod finding;
 mod host;
 pub mod lint;

@@ -7,11 +7,12 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::measure::{HIT, MISS, Measure, READ, WRITE};
+use super::measure::Measure;
 use super::visibility::{Nines, VisibilityPoint};
 use super::{Run, finding};
 use crate::check::{States, reads};
 use crate::history::record::History;
+use crate::metric::Latency as Measured;
 use crate::operation::{OpKind, Outcome};
 use crate::seed::Seed;
 use crate::time::Time;
@@ -168,17 +169,21 @@ pub(super) fn build(
     visibility: &super::visibility::Visibility,
     shown: ShownRun,
 ) -> Series {
-    let latency = |(of, place): (&str, usize)| Latency {
-        of: of.to_owned(),
-        count: whole.latencies[place].len(),
-        nanos: quantiles(&whole.latencies[place]),
+    let latency = |(of, which): (&str, Measured)| {
+        let histogram = &whole.latencies[which as usize];
+        Latency { of: of.to_owned(), count: histogram.len(), nanos: quantiles(histogram) }
     };
     Series {
         shown,
         staleness: ages(&whole.reads.ages),
-        latencies: [("hit", HIT), ("miss", MISS), ("read", READ), ("write", WRITE)]
-            .map(latency)
-            .to_vec(),
+        latencies: [
+            ("hit", Measured::Hit),
+            ("miss", Measured::Miss),
+            ("read", Measured::Read),
+            ("write", Measured::Write),
+        ]
+        .map(latency)
+        .to_vec(),
         visibility: visibility.points(),
         nines: visibility.nines(),
         runs: each.iter().take(RUNS_MAX).map(|(seed, m)| RunPoint::of(*seed, m)).collect(),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::measure::Measure;
-use super::metrics::{self, CLAIM, METRICS};
+use super::metrics::{self, CLAIM};
 use super::result::{ClaimVerdict, Expectation, FORMAT, Outcome, ScenarioResult, Struck};
 use super::{Tally, series};
 use crate::backend::{Clock, Means};
 use crate::fault::What;
+use crate::metric::{self, Metric, Needs, Source};
 use crate::pattern::Entry;
 use crate::scenario::{Comparison, Number, Scenario};
 use crate::step::Ttl;
@@ -39,8 +40,8 @@ pub(super) fn judge(
         () if !not_tested.is_empty() => Outcome::NotTested,
         () => Outcome::AsExpected,
     };
-    let value =
-        |m: &metrics::Metric| (m.spec.name.to_owned(), (m.value)(&whole).map(Number::as_f64));
+    let told = metric::of(Source::Run).into_iter().filter(|metric| metric.name != CLAIM);
+    let value = |m: &Metric| (m.name.to_owned(), (m.value)(&whole).map(Number::as_f64));
     let faults = scenario.faults.iter().zip(&whole.strikes);
     let shown = tally.shown.map(|(shown, _)| shown).unwrap_or_default();
     let series = series::build(&tally.each, &whole, &tally.visibility, shown);
@@ -57,7 +58,7 @@ pub(super) fn judge(
         claim_verdict,
         expectations,
         not_tested,
-        metrics: METRICS.iter().filter(|m| m.spec.name != CLAIM).map(value).collect(),
+        metrics: told.map(value).collect(),
         faults: faults
             .map(|(fault, struck)| Struck {
                 fault: fault.to_string(),
@@ -98,7 +99,7 @@ fn claim(scenario: &Scenario, whole: &Measure) -> Option<ClaimVerdict> {
     }
     let broken = scenario.broken_if.iter().all(|(name, wanted)| {
         let metric = metrics::find(name).expect("names are checked when a scenario is loaded");
-        let comparison = Comparison::parse(wanted, metric.spec.kind).expect("checked at loading");
+        let comparison = Comparison::parse(wanted, metric.kind).expect("checked at loading");
         (metric.value)(whole).is_some_and(|value| comparison.holds(value))
     });
     Some(if broken { ClaimVerdict::Broken } else { ClaimVerdict::NotObserved })
@@ -115,9 +116,9 @@ fn expectations(
     let mut judge = |scope: &str, map: &BTreeMap<String, toml::Value>| {
         for (name, wanted) in map {
             let metric = metrics::find(name).expect("names are checked when a scenario is loaded");
-            let comparison =
-                Comparison::parse(wanted, metric.spec.kind).expect("checked at loading");
-            let untestable = metric.needs_time && !tally.clock.follows();
+            let comparison = Comparison::parse(wanted, metric.kind).expect("checked at loading");
+            let timed = metric.needs(Source::Run, Needs::VirtualTime);
+            let untestable = timed && !tally.clock.follows();
             let value = |measure: &Measure| match (name.as_str(), claim) {
                 (CLAIM, Some(ClaimVerdict::Broken)) => Some(Number::Whole(1)),
                 (CLAIM, Some(ClaimVerdict::NotObserved)) => Some(Number::Whole(0)),

@@ -82,7 +82,7 @@ fn functions_are_at_most_70_lines() {
 }
 
 /// Who may use what: DESIGN's table. A layer may use those before it.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("step", &["operation"]),
     ("entity", &["operation", "seed", "step"]),
     ("history", &["entity", "operation", "parallel", "step", "time"]),
@@ -90,6 +90,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("plan", &["entity", "operation", "scenario", "seed", "step", "time"]),
     ("backend", &["operation", "step", "time"]),
     ("check", &["entity", "history", "operation", "parallel", "step", "time"]),
+    ("metric", &["check", "scenario"]),
     ("report", &["explore", "run", "scenario", "time"]),
 ];
 
@@ -125,6 +126,7 @@ fn dependencies_point_one_way() {
 #[rustfmt::skip]
 const HOMES: &[(&str, &str, &[&str])] = &[
     ("writing a history's lines", "src/history/file/writer.rs", &[r##","outcome":""#"##, r##","effect":""#"##, r##","phase":"#"##, r##","initial":{"#"##, "\" of another row\"", "Outcome::Failed => \"fail\""]),
+    ("a metric's name, kind and formula", "src/metric/", &["\"p_stale\", Share", "\"stale_reads\", Count", "part as f64 / of as f64", "(hits + "]),
 ];
 
 #[test]

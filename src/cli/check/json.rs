@@ -18,7 +18,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::expect::{METRICS, Measured, Met};
+use super::evidence::Measured;
+use super::expect::Met;
 use super::measures::Measures;
 use super::{Arguments, Checked};
 use crate::check::found::Found;
@@ -27,6 +28,7 @@ use crate::check::linear::{Proof, Violation};
 use crate::check::staleness::{Part, SINCE, Staleness};
 use crate::history::file::writer::word;
 use crate::history::log::{Kind, Log};
+use crate::metric::{self, Source};
 use crate::scenario::{MetricKind, Number, VERDICTS};
 use crate::time::Time;
 
@@ -38,14 +40,14 @@ pub(super) fn render(checked: &Checked, arguments: &Arguments) -> String {
     let judgement = &checked.judgement;
     let measured = Measured { log, judgement, measures: checked.measures.as_ref() };
     let mut metrics = Map::new();
-    for metric in METRICS {
+    for metric in metric::of(Source::Check) {
         // No JSON number is infinite, as a Delta can be: that becomes null.
-        let value = (metric.value)(&measured).map(|value| match (metric.spec.kind, value) {
+        let value = (metric.value)(&measured).map(|value| match (metric.kind, value) {
             (MetricKind::Verdict, Number::Whole(verdict)) => json!(VERDICTS[verdict as usize]),
             (_, Number::Whole(number)) => json!(number),
             (_, Number::Real(number)) => json!(number),
         });
-        metrics.insert(metric.spec.name.to_owned(), value.unwrap_or(Value::Null));
+        metrics.insert(metric.name.to_owned(), value.unwrap_or(Value::Null));
     }
     let shown = if arguments.all { judgement.violated.len() } else { 1 };
     let clock = Clock::of(log);

@@ -11,6 +11,8 @@ use crate::check::versions::{self, Versions};
 use crate::check::{durability, phantoms, torn, updates};
 use crate::history::log::Log;
 use crate::history::record::KeyId;
+use crate::metric::{self, Source};
+use crate::scenario::Number;
 use crate::time::human;
 
 /// Everything that was measured.
@@ -60,6 +62,14 @@ impl Measures {
             torn: torn::judge(log, &values),
             disagreements: versions.sound.iter().copied().filter(violated).collect(),
             versions,
+        }
+    }
+
+    /// A time that is a metric.
+    fn value(&self, name: &str) -> Option<u64> {
+        match (metric::find(Source::Check, name)?.value)(self)? {
+            Number::Whole(nanos) => Some(nanos),
+            Number::Real(_) => None,
         }
     }
 
@@ -175,15 +185,15 @@ impl Measures {
                 plural(reads, "read")
             ));
         }
-        let quantile = |share| human(staleness.quantile(share).unwrap_or(0));
+        let quantile = |name: &str| human(self.value(name).unwrap_or(0));
         out.push_str(&format!(
             "  staleness            p50 {}, p99 {}, p99.9 {}, max {}; possible up to {}; {} \
              behind\n",
-            quantile(0.5),
-            quantile(0.99),
-            quantile(0.999),
-            quantile(1.0),
-            human(staleness.at_most.last().copied().unwrap_or(0)),
+            quantile("read_staleness_p50"),
+            quantile("read_staleness_p99"),
+            quantile("read_staleness_p999"),
+            quantile("max_read_staleness"),
+            quantile("max_possible_staleness"),
             plural(staleness.versions_behind, "write")
         ));
         out.push_str(&match self.delta {

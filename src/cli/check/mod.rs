@@ -1,5 +1,6 @@
 //! `staleproof check`: histories of any source in, verdicts with proofs out.
 
+mod evidence;
 mod expect;
 mod follow;
 mod input;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use self::evidence::Measured;
 use self::expect::{Expectation, Met};
 use self::measures::Measures;
 use super::{Exit, print};
@@ -142,8 +144,8 @@ fn check(arguments: &Arguments, source: &input::Source) -> Result<Checked, file:
     };
     let more = arguments.measure || wanted.iter().any(Expectation::needs_measures);
     let measures = more.then(|| Measures::of(&reading.log, &judgement, arguments.limit));
-    let measured =
-        expect::Measured { log: &reading.log, judgement: &judgement, measures: measures.as_ref() };
+    let (log, measures_of) = (&reading.log, measures.as_ref());
+    let measured = Measured { log, judgement: &judgement, measures: measures_of };
     let expectations = wanted.into_iter().map(|e| (e.clone(), e.judge(&measured))).collect();
     Ok(Checked { name: source.name.clone(), reading, judgement, measures, expectations, orders })
 }

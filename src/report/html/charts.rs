@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use super::escape;
 use super::plot::{self, Plot, Scale, duration, number, percent};
-use super::tables::ratio;
 use crate::run::ScenarioResult;
+use crate::run::metrics::value;
 use crate::run::series::{Latency, Series};
 use crate::time::human;
 
@@ -210,8 +210,8 @@ pub(super) fn runs(out: &mut String, series: &Series) {
         .runs
         .iter()
         .filter_map(|run| {
-            let hits = ratio(run.hits, run.hits + run.misses)?;
-            Some((format!("seed {}", run.seed), hits, ratio(run.stale, run.reads)?))
+            let (hits, stale) = (value("hit_ratio", run)?, value("p_stale", run)?);
+            Some((format!("seed {}", run.seed), hits, stale))
         })
         .collect();
     scatter(out, &points, "a dot per run");

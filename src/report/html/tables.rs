@@ -8,11 +8,6 @@ use crate::run::series::AuditRow;
 use crate::run::{ClaimVerdict, Expectation, Outcome, ScenarioResult};
 use crate::time::human;
 
-/// A share; `None` of nothing.
-pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
-}
-
 /// The head of a sortable table.
 fn head(out: &mut String, controls: &str, caption: &str, columns: &[(&str, &str)]) {
     let _ = write!(
@@ -155,7 +150,7 @@ pub(super) fn metrics(out: &mut String, result: &ScenarioResult) {
     head(out, "", "metrics", &[("metric", ""), ("value", "number"), ("meaning", "")]);
     for (name, value) in &result.metrics {
         let text = value.map_or_else(|| "not measured".to_owned(), |value| shown(name, value));
-        let summary = crate::run::metrics::find(name).map_or("", |metric| metric.spec.summary);
+        let summary = crate::run::metrics::spec(name).map_or("", |metric| metric.summary);
         let _ = writeln!(
             out,
             "<tr><td><code>{}</code></td><td class=\"number\" \
