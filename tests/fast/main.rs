@@ -34,6 +34,7 @@ mod hazards;
 mod hunt;
 mod leaks;
 mod measures;
+mod metrics_agree;
 mod odd_input;
 mod patterns;
 mod report_compare;
