@@ -117,7 +117,7 @@ pub(crate) fn walk_once(
     Models::of(subject).with(&mut |cache, database| {
         let mut stepper = program.start(cache, database)?;
         let ended = walk(&mut stepper, stride)?;
-        let (choices, deadlocks) = (stepper.choices().to_vec(), stepper.deadlocks);
+        let (choices, deadlocks) = (stepper.choices().to_vec(), stepper.deadlocks());
         let (history, cache, database) = stepper.at_rest();
         let findings = match ended {
             true => judge::judge(history, cache, database, deadlocks, &question)?,

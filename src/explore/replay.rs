@@ -115,7 +115,7 @@ pub(crate) fn run(
     }
     let node_of = route(node_names);
     let question = Question::of(subject, &node_of);
-    let deadlocks = stepper.deadlocks;
+    let deadlocks = stepper.deadlocks();
     let (history, cache, database) = stepper.at_rest();
     let findings = match divergence {
         None => judge::judge(history, cache, database, deadlocks, &question)?,

@@ -203,7 +203,7 @@ impl Visitor for Collector<'_> {
         if let Some(ends) = &mut self.ends {
             ends.insert(stepper.end());
         }
-        let deadlocks = stepper.deadlocks;
+        let deadlocks = stepper.deadlocks();
         let (history, cache, database) = stepper.at_rest();
         note(history, &mut self.marks, &mut self.struck);
         let found = judge::judge(history, cache, database, deadlocks, &self.question)?;

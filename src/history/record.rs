@@ -425,7 +425,7 @@ pub struct Phases {
 }
 
 /// Everything that happened in a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// The keys.
     pub keys: Keys,

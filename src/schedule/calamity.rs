@@ -1,11 +1,11 @@
 //! Faults of the world, cancellations and deaths.
 
-use std::rc::Rc;
-
+use super::actor::{Actor, Task};
+use super::client::Current;
 use super::error::RunError;
 use super::injector::Strike;
 use super::memory::Memory;
-use super::state::{Current, Task};
+
 use super::world::{Enabled, World};
 use crate::backend::Submitted;
 use crate::fault::What;
@@ -13,7 +13,6 @@ use crate::history::record::{
     CommitRecord, Effect, FaultRecord, OpRecord, Reported, Source, StepKind, StepResult,
 };
 use crate::operation::{ClientId, OpId, OpKind, Outcome};
-use crate::pattern::{Cx, Port};
 use crate::seed::{Purpose, below};
 use crate::step::{
     CacheCommand, Command, DbCommand, DbReply, Footprint, Location, NodeId, RowId, Table,
@@ -47,19 +46,26 @@ impl World<'_> {
     /// The operation's future is dropped: destructors run, connections with a reply
     /// outstanding are closed, the client goes on.
     pub(super) fn cancel(&mut self, client: usize) {
-        let state = &mut self.clients[client];
-        let task = std::mem::replace(&mut state.task, Task::Idle);
+        let actor = &mut self.actors[client];
+        let task = std::mem::replace(&mut actor.task, Task::Idle);
         let was_op = matches!(task, Task::Op(_));
         drop(task);
-        state.port.clear();
+        actor.port.clear();
         self.end_abruptly(client, was_op);
         self.orphan_flights();
         self.abandon_transaction(client);
-        let again = match self.clients[client].id.is_ordinary() {
-            true => Enabled::Begin { client, after: std::time::Duration::ZERO },
-            false => Enabled::Tick { client, idle: true },
-        };
-        self.enabled.push(again);
+        self.go_on(client, false, std::time::Duration::ZERO);
+    }
+
+    /// A client whose operation ended abruptly begins its next one. One that was idle has that
+    /// enabled already.
+    fn go_on(&mut self, client: usize, was_idle: bool, after: std::time::Duration) {
+        if !was_idle {
+            self.enabled.push(match self.state.clients[client].id.is_ordinary() {
+                true => Enabled::Begin { client, after },
+                false => Enabled::Tick { client, idle: true },
+            });
+        }
     }
 
     fn end_abruptly(&mut self, client: usize, was_op: bool) {
@@ -67,7 +73,7 @@ impl World<'_> {
             self.record_op(client, Reported::Nothing, &[]);
         }
         self.note_move(client);
-        let state = &mut self.clients[client];
+        let state = &mut self.state.clients[client];
         state.epoch += 1;
         state.waiting = 0;
     }
@@ -75,12 +81,14 @@ impl World<'_> {
     /// Steps of operations that ended abruptly have nobody waiting for them; a connection
     /// with a reply outstanding is not used again. One pass serves all clients of a process.
     fn orphan_flights(&mut self) {
-        for place in 0..self.flights.len() {
-            let Some(flight) = &mut self.flights[place] else { continue };
-            if flight.epoch != self.clients[flight.client].epoch && !flight.settled {
+        for place in 0..self.state.network.flights.len() {
+            let Some(flight) = &mut self.state.network.flights[place] else { continue };
+            if flight.epoch != self.state.clients[flight.client].epoch && !flight.settled {
                 flight.settled = true;
                 let connection = flight.connection;
-                if (connection.0 as usize) < self.connections.len() && !self.reuses(connection) {
+                if (connection.0 as usize) < self.state.network.connections.len()
+                    && !self.reuses(connection)
+                {
                     self.give_up(connection);
                 }
             }
@@ -90,13 +98,13 @@ impl World<'_> {
     /// A process dies: its handle goes inert first, so that no destructor has an effect;
     /// then its futures, memory and connections vanish. A new process takes its place.
     pub(super) fn crash(&mut self, client: usize) -> Result<(), RunError> {
-        let process = self.clients[client].process;
-        for member in 0..self.clients.len() {
-            if self.clients[member].process != process {
+        let process = self.state.clients[client].process;
+        for member in 0..self.state.clients.len() {
+            if self.state.clients[member].process != process {
                 continue;
             }
-            self.clients[member].port.make_inert();
-            let task = std::mem::replace(&mut self.clients[member].task, Task::Idle);
+            self.actors[member].port.make_inert();
+            let task = std::mem::replace(&mut self.actors[member].task, Task::Idle);
             let was_op = matches!(task, Task::Op(_));
             let was_idle = matches!(task, Task::Idle);
             drop(task);
@@ -105,13 +113,13 @@ impl World<'_> {
             self.revive(member, was_idle);
         }
         self.orphan_flights();
-        self.processes[process].memory = Memory::default();
-        self.processes[process].pattern = self.start_pattern()?;
+        self.state.processes[process].memory = Memory::default();
+        self.state.processes[process].pattern = self.start_pattern()?;
         Ok(())
     }
 
     fn close_all(&mut self, client: usize) {
-        let state = &self.clients[client];
+        let state = &self.state.clients[client];
         let open: Vec<_> = state
             .cache_connections
             .iter()
@@ -125,33 +133,23 @@ impl World<'_> {
     }
 
     fn revive(&mut self, client: usize, was_idle: bool) {
-        let port = Rc::new(Port::new(self.seed));
-        let cx = Rc::new(Cx::new(Rc::clone(&port), Rc::clone(&self.app)));
-        let state = &mut self.clients[client];
-        state.port = port;
-        state.cx = cx;
-        state.current = Current::default();
-        // An idle client has its next beginning enabled already.
-        if !was_idle {
-            let again = match state.id.is_ordinary() {
-                true => Enabled::Begin { client, after: self.rules.restart_after },
-                false => Enabled::Tick { client, idle: true },
-            };
-            self.enabled.push(again);
-        }
+        let moved = self.actors[client].moved;
+        self.actors[client] = Actor { moved, ..Actor::new(self.fixed.seed, &self.fixed.app) };
+        self.state.clients[client].current = Current::default();
+        self.go_on(client, was_idle, self.fixed.rules.restart_after);
     }
 
     /// A fault of the world that was not triggered by a step wants to happen.
     pub fn world_fault(&mut self, rule: u16, occurrence: u64) -> Result<(), RunError> {
-        if !self.injector.judge_world(rule, self.now, occurrence) {
+        if !self.injector.judge_world(rule, self.state.now, occurrence) {
             return Ok(());
         }
         let target = match self.injector.fault(rule).nodes.as_deref() {
             Some([node]) => format!("node {node}"),
             _ => "the world".to_owned(),
         };
-        let (at, until, step) = (self.now, None, None);
-        self.recorder.fault(FaultRecord { rule, at, until, target, step });
+        let (at, until, step) = (self.state.now, None, None);
+        self.state.recorder.fault(FaultRecord { rule, at, until, target, step });
         self.change_the_world(rule, None)
     }
 
@@ -164,13 +162,18 @@ impl World<'_> {
         let fault = self.injector.fault(rule).clone();
         let nodes: Vec<NodeId> = match &fault.nodes {
             Some(list) => list.iter().map(|node| NodeId(*node)).collect(),
-            None => (0..self.nodes).map(|node| NodeId(node as u16)).collect(),
+            None => (0..self.fixed.nodes).map(|node| NodeId(node as u16)).collect(),
         };
         match fault.what {
             What::RestartNode => {
                 for node in nodes {
                     self.cache.restart(self.shown_time(), node)?;
-                    self.recorder.node_event(StepKind::CacheRestart, node, None, self.now);
+                    self.state.recorder.node_event(
+                        StepKind::CacheRestart,
+                        node,
+                        None,
+                        self.state.now,
+                    );
                 }
             }
             What::FlushNode => {
@@ -180,17 +183,17 @@ impl World<'_> {
             }
             What::JumpClock => {
                 for node in nodes {
-                    self.cache.jump(self.now, node, fault.by_seconds.unwrap_or(0))?;
+                    self.cache.jump(self.state.now, node, fault.by_seconds.unwrap_or(0))?;
                 }
             }
             What::WarmRestart => {
                 for node in nodes {
                     let kind = StepKind::CacheWarmRestart;
-                    self.recorder.node_event(kind, node, None, self.now);
+                    self.state.recorder.node_event(kind, node, None, self.state.now);
                 }
             }
             What::PurgeLog => {
-                if let Some(log) = &mut self.log {
+                if let Some(log) = &mut self.state.followers.log {
                     self.footprint.write(|| Location::CommitClock);
                     log.purge();
                 }
@@ -213,39 +216,40 @@ impl World<'_> {
         let connection = self.connect(0, false);
         let mut footprint = Footprint::off();
         let origin = crate::backend::Origin::default();
-        self.cache.execute(self.now, node, connection, origin, &flush, &mut footprint)?;
-        self.recorder.node_event(StepKind::CacheFlushAll, node, None, self.now);
+        self.cache.execute(self.state.now, node, connection, origin, &flush, &mut footprint)?;
+        self.state.recorder.node_event(StepKind::CacheFlushAll, node, None, self.state.now);
         Ok(())
     }
 
     pub(super) fn evict(&mut self, row: RowId) -> Result<(), RunError> {
-        let key = self.app.entity.key(Table(0), row);
-        let node = self.ring.as_ref().map_or(NodeId(0), |ring| ring.node(&key));
+        let key = self.fixed.app.entity.key(Table(0), row);
+        let node = self.fixed.ring.as_ref().map_or(NodeId(0), |ring| ring.node(&key));
         self.footprint.write(|| Location::Item(node, key.clone()));
-        if self.cache.evict(self.now, node, &key)? {
-            let key = self.recorder.key(&key);
-            self.recorder.node_event(StepKind::CacheEvict, node, Some(key), self.now);
+        if self.cache.evict(self.state.now, node, &key)? {
+            let key = self.state.recorder.key(&key);
+            self.state.recorder.node_event(StepKind::CacheEvict, node, Some(key), self.state.now);
         }
         Ok(())
     }
 
     /// The row that a fault is about: the one it names, the triggering operation's, or any.
     fn row_for(&mut self, named: Option<RowId>, rule: u16, client: Option<usize>) -> RowId {
-        let own = client.and_then(|client| self.clients[client].current.rows.first().copied());
+        let own =
+            client.and_then(|client| self.state.clients[client].current.rows.first().copied());
         named.or(own).unwrap_or_else(|| {
-            let rows = self.plan.rows();
-            let which = u64::from(self.bypasses) << 16 | u64::from(rule);
-            let draw = self.seed.draw(Purpose::FaultDetail, self.now.0, which);
+            let rows = self.fixed.plan.rows();
+            let which = u64::from(self.state.bypass.count) << 16 | u64::from(rule);
+            let draw = self.fixed.seed.draw(Purpose::FaultDetail, self.state.now.0, which);
             rows.get(below(draw, rows.len() as u64) as usize).map_or(RowId(0), |(_, row)| row.id)
         })
     }
 
     /// Somebody changes a row with SQL, behind the application's back.
     pub(super) fn bypass(&mut self, what: What, id: RowId) -> Result<(), RunError> {
-        self.bypasses += 1;
-        let writer = OpId::new(ClientId::BYPASS, self.bypasses);
+        self.state.bypass.count += 1;
+        let writer = OpId::new(ClientId::BYPASS, self.state.bypass.count);
         let table = Table(0);
-        let columns = || self.plan.contents_of(id, writer, &*self.app.entity);
+        let columns = || self.fixed.plan.contents_of(id, writer, &*self.fixed.app.entity);
         let (command, kind) = match what {
             What::BypassDelete => (DbCommand::Delete { table, id, writer }, OpKind::Delete),
             What::BypassInsert => {
@@ -263,7 +267,7 @@ impl World<'_> {
             Submitted::Blocked => {
                 // Whoever sits at the console gives up on a locked row.
                 self.database.close(connection, &mut self.footprint)?;
-                self.bypass_connection = None;
+                self.state.bypass.connection = None;
                 DbReply::Error(crate::step::SqlError::LockTimeout)
             }
         };
@@ -272,11 +276,11 @@ impl World<'_> {
     }
 
     fn bypass_connection(&mut self) -> crate::step::ConnectionId {
-        match self.bypass_connection {
+        match self.state.bypass.connection {
             Some(connection) => connection,
             None => {
                 let connection = self.connect(0, true);
-                self.bypass_connection = Some(connection);
+                self.state.bypass.connection = Some(connection);
                 connection
             }
         }
@@ -291,9 +295,9 @@ impl World<'_> {
             _ => 0,
         };
         let command_kind = StepKind::of(&Command::Database(command.clone()));
-        let step = self.recorder.sent(super::recorder::Sent {
+        let step = self.state.recorder.sent(super::recorder::Sent {
             op: command.writer(),
-            at: self.now,
+            at: self.state.now,
             key: Some(key),
             kind: command_kind,
             node: NodeId(0),
@@ -306,17 +310,25 @@ impl World<'_> {
             version,
             absent: command.deletes(),
         };
-        let order = self.recorder.executed(step, self.now, Time::NEVER, &seen);
-        self.recorder.answered(step, self.now, None);
+        let order = self.state.recorder.executed(step, self.state.now, Time::NEVER, &seen);
+        self.state.recorder.answered(step, self.state.now, None);
         if changed {
             let absent = command.deletes();
             let writer = command.writer();
-            let at = self.now;
-            self.recorder.commit(CommitRecord { key, at, order, writer, version, absent, step });
+            let at = self.state.now;
+            self.state.recorder.commit(CommitRecord {
+                key,
+                at,
+                order,
+                writer,
+                version,
+                absent,
+                step,
+            });
             let row = super::execute::written_row(command, version);
             self.publish(id, writer, version, row);
         }
-        self.recorder.op(bypass_record(command.writer(), key, kind, changed, self.now));
+        self.state.recorder.op(bypass_record(command.writer(), key, kind, changed, self.state.now));
     }
 }
 

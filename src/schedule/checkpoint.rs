@@ -10,69 +10,33 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::change_log::ChangeLog;
+use super::actor::{Actor, Doing, Standing, Task};
 use super::error::RunError;
 use super::identity::Event;
-use super::monitor::Monitor;
-use super::recorder::Recorder;
-use super::replica::Replica;
-use super::state::{Client, Connection, Flight, Process, Task};
-use super::stepper::{Background, Bounds, Sleeper, Stepper};
+use super::progress::Progress;
+use super::state::State;
+use super::stepper::Stepper;
+use super::terms::counts;
 use super::world::World;
 use crate::history::record::StepKind;
 use crate::operation::OpId;
 use crate::pattern::Port;
-use crate::step::ConnectionId;
-use crate::time::Time;
 
 /// What a stepper held.
 pub(crate) struct Checkpoint {
     world: Saved,
-    bounds: Bounds,
-    flying: Vec<usize>,
-    sleeping: Vec<(Time, Sleeper)>,
-    locked: Vec<usize>,
-    hanging: Vec<ConnectionId>,
-    background: Vec<Option<Background>>,
-    invoked: Vec<bool>,
-    lasting: Vec<bool>,
-    monitor: Monitor,
-    deadlocks: u32,
-    choices: usize,
+    progress: Progress,
 }
 
 impl Stepper<'_> {
     /// A copy of the state between two choices; `None` where servers cannot be copied.
     pub fn save(&self) -> Option<Checkpoint> {
-        Some(Checkpoint {
-            world: self.world.save()?,
-            bounds: self.bounds,
-            flying: self.flying.clone(),
-            sleeping: self.sleeping.clone(),
-            locked: self.locked.clone(),
-            hanging: self.hanging.clone(),
-            background: self.background.clone(),
-            invoked: self.invoked.clone(),
-            lasting: self.lasting.clone(),
-            monitor: self.monitor.clone(),
-            deadlocks: self.deadlocks,
-            choices: self.choices.len(),
-        })
+        Some(Checkpoint { world: self.world.save()?, progress: self.progress.clone() })
     }
 
     /// Goes back to a state on the way to this one.
     pub fn restore(&mut self, saved: &Checkpoint) -> Result<(), RunError> {
-        self.bounds = saved.bounds;
-        self.flying.clone_from(&saved.flying);
-        self.sleeping.clone_from(&saved.sleeping);
-        self.locked.clone_from(&saved.locked);
-        self.hanging.clone_from(&saved.hanging);
-        self.background.clone_from(&saved.background);
-        self.invoked.clone_from(&saved.invoked);
-        self.lasting.clone_from(&saved.lasting);
-        self.monitor.clone_from(&saved.monitor);
-        self.deadlocks = saved.deadlocks;
-        self.choices.truncate(saved.choices);
+        self.progress.become_like(&saved.progress);
         self.world.restore(&saved.world)
     }
 }
@@ -81,34 +45,9 @@ impl Stepper<'_> {
 struct Saved {
     cache: Box<dyn Any>,
     database: Box<dyn Any>,
-    clients: Vec<SavedClient>,
-    processes: Vec<Process>,
-    flights: Vec<Option<Flight>>,
-    free: Vec<usize>,
-    connections: Vec<Connection>,
-    recorder: Recorder,
-    replica: Option<Replica>,
-    log: Option<ChangeLog>,
-    now: Time,
-    bypasses: u32,
-    bypass_connection: Option<ConnectionId>,
-    under_way: usize,
-    active: usize,
-}
-
-/// A client whose future is left out.
-struct SavedClient {
-    client: Client,
-    doing: Doing,
-    abandoned: Vec<u32>,
-    asked_name: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Doing {
-    Nothing,
-    Operation,
-    Tick,
+    state: State,
+    /// By client.
+    standings: Vec<Standing>,
 }
 
 impl World<'_> {
@@ -118,19 +57,8 @@ impl World<'_> {
         Some(Saved {
             cache: self.cache.save()?,
             database: self.database.save()?,
-            clients: self.clients.iter().map(SavedClient::of).collect(),
-            processes: self.processes.clone(),
-            flights: self.flights.clone(),
-            free: self.free.clone(),
-            connections: self.connections.clone(),
-            recorder: self.recorder.clone(),
-            replica: self.replica.clone(),
-            log: self.log.clone(),
-            now: self.now,
-            bypasses: self.bypasses,
-            bypass_connection: self.bypass_connection,
-            under_way: self.under_way,
-            active: self.active,
+            state: self.state.clone(),
+            standings: self.actors.iter().map(Actor::standing).collect(),
         })
     }
 
@@ -138,47 +66,42 @@ impl World<'_> {
     fn restore(&mut self, saved: &Saved) -> Result<(), RunError> {
         self.cache.restore(&*saved.cache);
         self.database.restore(&*saved.database);
-        self.processes.clone_from(&saved.processes);
-        self.flights.clone_from(&saved.flights);
-        self.free.clone_from(&saved.free);
-        self.connections.clone_from(&saved.connections);
-        self.recorder.become_like(&saved.recorder);
-        self.replica.clone_from(&saved.replica);
-        self.log.clone_from(&saved.log);
-        self.now = saved.now;
-        self.bypasses = saved.bypasses;
-        self.bypass_connection = saved.bypass_connection;
-        self.under_way = saved.under_way;
-        self.active = saved.active;
-        for (place, client) in saved.clients.iter().enumerate() {
-            self.restore_client(place, client)?;
+        self.state.become_like(&saved.state);
+        for (client, standing) in saved.standings.iter().enumerate() {
+            self.restore_actor(client, standing)?;
         }
         Ok(())
     }
 
-    fn restore_client(&mut self, place: usize, saved: &SavedClient) -> Result<(), RunError> {
-        let client = &mut self.clients[place];
-        let stands_there = client.moved == saved.client.moved;
-        client.become_like(&saved.client);
-        client.port.set_asked_name(saved.asked_name);
+    /// Makes a client's future stand where it stood. The client's trail, which is back already,
+    /// says what the future had been told.
+    fn restore_actor(&mut self, client: usize, standing: &Standing) -> Result<(), RunError> {
+        let Standing { doing, moved, abandoned, asked_name } = standing;
+        let (state, actor) = (&self.state.clients[client], &mut self.actors[client]);
+        let stands_there = actor.moved == *moved;
+        if counts("copy Standing.moved") {
+            actor.moved = *moved;
+        }
+        if counts("copy Standing.asked_name") {
+            actor.port.set_asked_name(*asked_name);
+        }
         if stands_there {
             return Ok(());
         }
-        client.task = Task::Idle;
-        let (port, cx) = (Rc::clone(&client.port), Rc::clone(&client.cx));
+        actor.task = Task::Idle;
+        let (port, cx) = (Rc::clone(&actor.port), Rc::clone(&actor.cx));
         // What a destructor has sent goes nowhere.
         port.reset();
-        let pattern = Rc::clone(&self.processes[saved.client.process].pattern);
-        let op = saved.client.current.id;
-        let mut task = match saved.doing {
+        let pattern = Rc::clone(&self.state.processes[state.process].pattern);
+        let op = state.current.id;
+        let mut task = match doing {
             Doing::Nothing => {
-                port.keep_abandoned(&saved.abandoned);
+                port.keep_abandoned(abandoned);
                 return Ok(());
             }
             Doing::Operation => {
                 port.begin(op);
-                let number = saved.client.begun - 1;
-                let op = self.plan.op(saved.client.id, number, &*self.app.entity);
+                let op = self.fixed.plan.op(state.id, state.begun - 1, &*self.fixed.app.entity);
                 Task::Op(pattern.start(cx, op.expect("it was begun before")))
             }
             Doing::Tick => {
@@ -186,19 +109,18 @@ impl World<'_> {
                 Task::Tick(pattern.start_tick(cx))
             }
         };
-        port.keep_abandoned(&saved.client.trail.abandoned);
-        if let Err(step) = tell_again(&mut task, &port, &saved.client.trail.events) {
+        port.keep_abandoned(&state.trail.abandoned);
+        if let Err(step) = tell_again(&mut task, &port, &state.trail.events) {
             return Err(self.not_deterministic(op, step));
         }
-        self.clients[place].task = task;
+        self.actors[client].task = task;
         Ok(())
     }
 
     pub(super) fn not_deterministic(&self, op: OpId, step: u32) -> RunError {
-        RunError::NotDeterministic { pattern: self.entry.name.clone(), op, step }
+        RunError::NotDeterministic { pattern: self.fixed.entry.name.clone(), op, step }
     }
 }
-
 /// Tells a new future what an earlier one was told; the number of the step at which they
 /// differ when they do.
 fn tell_again(task: &mut Task, port: &Port, events: &[Event]) -> Result<(), u32> {
@@ -236,17 +158,4 @@ fn is_pending(task: &mut Task) -> bool {
         Task::Tick(tick) => tick.as_mut().poll(&mut context).map(drop),
     }));
     matches!(polled, Ok(Poll::Pending))
-}
-
-impl SavedClient {
-    fn of(client: &Client) -> SavedClient {
-        let doing = match client.task {
-            Task::Idle => Doing::Nothing,
-            Task::Op(_) => Doing::Operation,
-            Task::Tick(_) => Doing::Tick,
-        };
-        let abandoned = client.port.abandoned();
-        let asked_name = client.port.asked_name();
-        SavedClient { client: client.without_future(), doing, abandoned, asked_name }
-    }
 }

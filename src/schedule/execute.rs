@@ -4,8 +4,8 @@
 use super::error::RunError;
 use super::injector::{COMMITTED, bit};
 use super::memory;
+use super::network::{Fate, Flight, PendingWrite};
 use super::recorder::Seen;
-use super::state::{Fate, Flight, PendingWrite};
 use super::world::{Enabled, World};
 use crate::backend::{Origin, Submitted};
 use crate::history::record::{CommitRecord, Source, StepKind, StepResult};
@@ -21,21 +21,21 @@ impl World<'_> {
     /// A step takes effect at its server.
     pub fn execute(&mut self, flight: usize) -> Result<(), RunError> {
         self.flight_mut(flight).pending -= 1;
-        if self.connections[self.flight(flight).connection.0 as usize].closed
+        if self.state.network.connections[self.flight(flight).connection.0 as usize].closed
             && !self.may_still_land(flight)
         {
             self.leave_connection(flight);
             self.release(flight);
             return Ok(());
         }
-        let state = self.flights[flight].as_ref().expect("an enabled flight lives");
+        let state = self.state.network.flights[flight].as_ref().expect("an enabled flight lives");
         let origin = Origin { step: state.step, op: state.op };
         let kind = state.kind;
         let answer = match &state.command {
             Command::Cache(command) => {
                 let (node, connection) = (state.node, state.connection);
                 let reply = self.cache.execute(
-                    self.now,
+                    self.state.now,
                     node,
                     connection,
                     origin,
@@ -45,14 +45,14 @@ impl World<'_> {
                 Some(Answer::Cache(reply))
             }
             Command::Local(command) => {
-                let process = self.clients[state.client].process;
+                let process = self.state.clients[state.client].process;
                 memory::note(command, process, &mut self.footprint);
-                Some(Answer::Local(self.processes[process].memory.execute(command)))
+                Some(Answer::Local(self.state.processes[process].memory.execute(command)))
             }
             Command::Database(_) => self.submit(flight)?,
             Command::ReadLog { after, limit } => {
                 self.footprint.read(|| Location::CommitClock);
-                let records = self.log.as_ref().map(|log| log.read(*after, *limit));
+                let records = self.state.followers.log.as_ref().map(|log| log.read(*after, *limit));
                 Some(Answer::Log(records.unwrap_or_default()))
             }
             Command::Sleep(_) => unreachable!("a sleep is not executed"),
@@ -84,7 +84,7 @@ impl World<'_> {
             }
             return Ok(Some(Answer::Database(DbReply::Row(row))));
         }
-        let state = self.flights[flight].as_ref().expect("an enabled flight lives");
+        let state = self.state.network.flights[flight].as_ref().expect("an enabled flight lives");
         let Command::Database(command) = &state.command else {
             unreachable!("only statements are submitted");
         };
@@ -104,14 +104,15 @@ impl World<'_> {
 
     /// The row as the lagging replica has it, when the step is one that reads it.
     fn read_replica(&self, flight: usize) -> Option<Option<Row>> {
-        let (replica, lag) = (self.replica.as_ref()?, self.rules.replica_lag?);
+        let (replica, lag) =
+            (self.state.followers.replica.as_ref()?, self.fixed.rules.replica_lag?);
         let state = self.flight(flight);
-        let in_transaction = self.connections[state.connection.0 as usize].in_transaction;
+        let in_transaction = self.state.network.connection(state.connection).in_transaction;
         match state.command {
             Command::Database(DbCommand::Select { table: Table(0), id, lock: RowLock::None })
                 if !in_transaction =>
             {
-                let at = Time(self.now.0.saturating_sub(lag.as_nanos() as u64));
+                let at = Time(self.state.now.0.saturating_sub(lag.as_nanos() as u64));
                 Some(replica.row_at(id, at))
             }
             _ => None,
@@ -120,7 +121,7 @@ impl World<'_> {
 
     fn wait_for_lock(&mut self, flight: usize) {
         let connection = self.flight(flight).connection;
-        self.connections[connection.0 as usize].blocked = Some(flight);
+        self.state.network.connection_mut(connection).blocked = Some(flight);
         if !self.flight(flight).settled {
             self.flight_mut(flight).pending += 1;
             self.enabled.push(Enabled::Expire { flight });
@@ -131,7 +132,7 @@ impl World<'_> {
     pub(super) fn wake_blocked(&mut self) -> Result<(), RunError> {
         let woken = self.database.woken(&mut self.footprint)?;
         for (connection, reply) in woken {
-            let blocked = self.connections[connection.0 as usize].blocked.take();
+            let blocked = self.state.network.connection_mut(connection).blocked.take();
             if let Some(flight) = blocked {
                 self.executed(flight, Answer::Database(reply))?;
             }
@@ -141,12 +142,12 @@ impl World<'_> {
 
     /// The server has carried the step out and answers.
     fn executed(&mut self, flight: usize, answer: Answer) -> Result<(), RunError> {
-        let state = self.flights[flight].as_ref().expect("an executed flight lives");
-        let seen = self.recorder.seen(&state.command, &answer);
+        let state = self.state.network.flights[flight].as_ref().expect("an executed flight lives");
+        let seen = self.state.recorder.seen(&state.command, &answer);
         let expires = self.expiry_of(state);
         let (step, fate, settled) = (state.step, state.fate, state.settled);
         let kind = state.kind;
-        let order = self.recorder.executed(step, self.now, expires, &seen);
+        let order = self.state.recorder.executed(step, self.state.now, expires, &seen);
         self.flight_mut(flight).executed = true;
         if kind.is_database() {
             self.note_statement(flight, &answer, order);
@@ -167,7 +168,7 @@ impl World<'_> {
                 let client = self.flight(flight).client;
                 let epoch = self.flight(flight).epoch;
                 self.strike_after(rule, client)?;
-                if self.clients[client].epoch == epoch {
+                if self.state.clients[client].epoch == epoch {
                     self.flight_mut(flight).pending += 1;
                     self.enabled.push(Enabled::Deliver { flight });
                 } else {
@@ -195,19 +196,19 @@ impl World<'_> {
 
     /// Where a read's value came from, and which steps the operation has behind it.
     fn note_in_operation(&mut self, flight: usize, kind: StepKind, seen: &Seen) {
-        let state = self.flights[flight].as_ref().expect("an executed flight lives");
-        if self.clients[state.client].epoch != state.epoch {
+        let state = self.state.network.flights[flight].as_ref().expect("an executed flight lives");
+        if self.state.clients[state.client].epoch != state.epoch {
             return;
         }
         let (client, commits, key) = (state.client, state.commits, state.key);
         // What an operation on one row finds under any key is about that row: entries may
         // have versions, generations or epochs in their keys.
-        let key = match (kind, self.clients[client].current.rows.as_slice()) {
+        let key = match (kind, self.state.clients[client].current.rows.as_slice()) {
             (StepKind::DbSelect, _) => key,
             (_, [row]) if seen.value != OpId::NONE => Some(self.row_key(*row)),
             _ => key,
         };
-        let current = &mut self.clients[client].current;
+        let current = &mut self.state.clients[client].current;
         current.executed |= bit(kind) | if commits { COMMITTED } else { 0 };
         let Some(key) = key else { return };
         let found = seen.value != OpId::NONE || seen.absent;
@@ -237,8 +238,8 @@ impl World<'_> {
     /// What a statement did to its connection's transaction and to the rows.
     fn note_statement(&mut self, flight: usize, answer: &Answer, order: u64) {
         let Answer::Database(reply) = answer else { return };
-        let state = self.flights[flight].as_ref().expect("an executed flight lives");
-        let connection = &mut self.connections[state.connection.0 as usize];
+        let state = self.state.network.flights[flight].as_ref().expect("an executed flight lives");
+        let connection = &mut self.state.network.connections[state.connection.0 as usize];
         let Command::Database(command) = &state.command else { return };
         let step = state.step;
         match (command, reply) {
@@ -272,9 +273,9 @@ impl World<'_> {
     }
 
     fn note_commit(&mut self, write: PendingWrite, order: u64, step: crate::step::StepId) {
-        self.recorder.commit(CommitRecord {
+        self.state.recorder.commit(CommitRecord {
             key: write.key,
-            at: self.now,
+            at: self.state.now,
             order,
             writer: write.writer,
             version: write.version,
@@ -286,20 +287,20 @@ impl World<'_> {
 
     /// What a commit did reaches whoever follows the database: its replica, and its log.
     pub(super) fn publish(&mut self, id: RowId, writer: OpId, version: u64, row: Option<Row>) {
-        if let Some(log) = &mut self.log {
+        if let Some(log) = &mut self.state.followers.log {
             // Whoever reads the log sees the order of commits.
             self.footprint.write(|| Location::CommitClock);
             log.commit(id, writer, version, row.clone());
         }
-        if let Some(replica) = &mut self.replica {
-            replica.commit(self.now, id, row);
+        if let Some(replica) = &mut self.state.followers.replica {
+            replica.commit(self.state.now, id, row);
         }
     }
 
     fn note_evictions(&mut self) {
         for (node, key) in self.cache.take_evicted() {
-            let key = self.recorder.key(&key);
-            self.recorder.node_event(StepKind::CacheEvict, node, Some(key), self.now);
+            let key = self.state.recorder.key(&key);
+            self.state.recorder.node_event(StepKind::CacheEvict, node, Some(key), self.state.now);
         }
     }
 
@@ -311,7 +312,7 @@ impl World<'_> {
         let (step, client, epoch) = (state.step, state.client, state.epoch);
         let (ticket, effect, kind) = (state.ticket, state.effect, state.kind);
         state.settled = true;
-        if self.clients[client].epoch != epoch {
+        if self.state.clients[client].epoch != epoch {
             self.flight_mut(flight).answer = Some(answer);
             self.leave_unread(flight);
             self.release(flight);
@@ -319,7 +320,7 @@ impl World<'_> {
         }
         // What became of the operation follows from the step's own answer, whatever is read.
         self.settle_effects(client, kind, effect, &answer);
-        let answer = match self.rules.on_timeout {
+        let answer = match self.fixed.rules.on_timeout {
             OnTimeout::Close => answer,
             OnTimeout::Reuse => self.read_reply(flight, answer),
         };
@@ -327,10 +328,10 @@ impl World<'_> {
             Answer::Error(error) => Some(error),
             _ => None,
         };
-        self.recorder.answered(step, self.now, error);
-        self.clients[client].waiting -= 1;
+        self.state.recorder.answered(step, self.state.now, error);
+        self.state.clients[client].waiting -= 1;
         self.note_answer(client, flight, &answer);
-        self.clients[client].port.answer(ticket, answer);
+        self.actors[client].port.answer(ticket, answer);
         self.release(flight);
         self.poll(client)
     }
@@ -338,7 +339,7 @@ impl World<'_> {
     /// An answer that says "certainly not" takes back the effect counted when the step was
     /// sent.
     fn settle_effects(&mut self, client: usize, kind: StepKind, effect: bool, answer: &Answer) {
-        let current = &mut self.clients[client].current;
+        let current = &mut self.state.clients[client].current;
         if kind == StepKind::DbRollback && *answer == Answer::Database(DbReply::Done) {
             current.transaction_effects = 0;
         }
@@ -364,12 +365,12 @@ impl World<'_> {
         let (client, epoch, step) = (state.client, state.epoch, state.step);
         let (ticket, connection, fate) = (state.ticket, state.connection, state.fate);
         let answered = std::mem::replace(&mut state.settled, true);
-        if answered || self.clients[client].epoch != epoch {
+        if answered || self.state.clients[client].epoch != epoch {
             self.leave_unread(flight);
             self.release(flight);
             return Ok(());
         }
-        self.recorder.answered(step, self.now, Some(StepError::Timeout));
+        self.state.recorder.answered(step, self.state.now, Some(StepError::Timeout));
         if let Fate::Late(delay) = fate {
             self.flight_mut(flight).pending += 1;
             self.enabled.push(Enabled::Execute { flight, late: Some(delay) });
@@ -378,9 +379,9 @@ impl World<'_> {
         if !self.reuses(connection) {
             self.give_up(connection);
         }
-        self.clients[client].waiting -= 1;
+        self.state.clients[client].waiting -= 1;
         self.note_answer(client, flight, &Answer::Error(StepError::Timeout));
-        self.clients[client].port.answer(ticket, Answer::Error(StepError::Timeout));
+        self.actors[client].port.answer(ticket, Answer::Error(StepError::Timeout));
         self.release(flight);
         self.poll(client)
     }
@@ -392,25 +393,25 @@ impl World<'_> {
         state.settled = true;
         state.executed = true;
         let (client, epoch, ticket) = (state.client, state.epoch, state.ticket);
-        if self.clients[client].epoch != epoch {
+        if self.state.clients[client].epoch != epoch {
             self.release(flight);
             return Ok(());
         }
         self.note_answer(client, flight, &Answer::Slept);
         self.release(flight);
-        self.clients[client].waiting -= 1;
-        self.clients[client].port.answer(ticket, Answer::Slept);
+        self.state.clients[client].waiting -= 1;
+        self.actors[client].port.answer(ticket, Answer::Slept);
         self.poll(client)
     }
 
     /// A client does not use a connection any more; what was sent on it may still land.
     pub(super) fn give_up(&mut self, connection: ConnectionId) {
-        let state = &mut self.connections[connection.0 as usize];
+        let state = self.state.network.connection_mut(connection);
         if state.closed {
             return;
         }
         state.closed = true;
-        let client = &mut self.clients[state.client];
+        let client = &mut self.state.clients[state.client];
         if client.database_connection == Some(connection) {
             client.database_connection = None;
         }
@@ -425,7 +426,7 @@ impl World<'_> {
     /// The server notices a closed connection after the last step sent on it; a statement
     /// that waits for a lock is dropped then.
     fn hang_up_when_empty(&mut self, connection: ConnectionId) {
-        let state = &self.connections[connection.0 as usize];
+        let state = self.state.network.connection(connection);
         let blocked = u32::from(state.blocked.is_some());
         if !state.closed || state.under_way > blocked {
             return;
@@ -439,7 +440,7 @@ impl World<'_> {
     /// The database notices that a connection is gone, and rolls its transaction back.
     pub fn disconnect(&mut self, connection: ConnectionId) -> Result<(), RunError> {
         self.database.close(connection, &mut self.footprint)?;
-        let state = &mut self.connections[connection.0 as usize];
+        let state = self.state.network.connection_mut(connection);
         state.in_transaction = false;
         state.writes.clear();
         if let Some(flight) = state.blocked.take() {
@@ -451,8 +452,8 @@ impl World<'_> {
 
     /// An operation ended with its transaction open: its connection goes back to nobody.
     pub(super) fn abandon_transaction(&mut self, client: usize) {
-        if let Some(connection) = self.clients[client].database_connection
-            && self.connections[connection.0 as usize].in_transaction
+        if let Some(connection) = self.state.clients[client].database_connection
+            && self.state.network.connection(connection).in_transaction
         {
             self.give_up(connection);
         }
@@ -460,7 +461,7 @@ impl World<'_> {
 
     pub(super) fn leave_connection(&mut self, flight: usize) {
         let connection = self.flight(flight).connection;
-        let state = &mut self.connections[connection.0 as usize];
+        let state = self.state.network.connection_mut(connection);
         state.under_way -= 1;
         if state.closed {
             self.hang_up_when_empty(connection);
@@ -470,18 +471,18 @@ impl World<'_> {
     /// Forgets a flight when nothing more can happen to it.
     pub(super) fn release(&mut self, flight: usize) {
         let state = self.flight(flight);
-        let waits = self
-            .connections
+        let connections = &self.state.network.connections;
+        let waits = connections
             .get(state.connection.0 as usize)
             .is_some_and(|connection| connection.blocked == Some(flight));
         if state.pending > 0 || waits {
             return;
         }
-        if self.clients[state.client].id.is_ordinary() {
-            self.under_way -= 1;
+        if self.state.clients[state.client].id.is_ordinary() {
+            self.state.network.under_way -= 1;
         }
-        self.flights[flight] = None;
-        self.free.push(flight);
+        self.state.network.flights[flight] = None;
+        self.state.network.free.push(flight);
     }
 }
 

@@ -3,8 +3,8 @@
 use std::slice::from_ref;
 use std::time::Duration;
 
+use super::actor::Task;
 use super::error::RunError;
-use super::state::Task;
 use super::world::{Enabled, World};
 use crate::history::record::{Effect, KeyId, OpRecord, Reported, Source};
 use crate::operation::{OpId, Outcome, Reply};
@@ -19,7 +19,7 @@ impl World<'_> {
         client: usize,
         result: Result<Tick, Failure>,
     ) -> Result<(), RunError> {
-        self.clients[client].task = Task::Idle;
+        self.actors[client].task = Task::Idle;
         self.abandon_transaction(client);
         let idle = matches!(result, Ok(Tick::Idle));
         self.enabled.push(Enabled::Tick { client, idle });
@@ -32,12 +32,12 @@ impl World<'_> {
         client: usize,
         result: Option<Result<Reply, Failure>>,
     ) -> Result<(), RunError> {
-        if matches!(self.clients[client].task, Task::Tick(_)) {
-            self.clients[client].task = Task::Idle;
+        if matches!(self.actors[client].task, Task::Tick(_)) {
+            self.actors[client].task = Task::Idle;
             self.enabled.push(Enabled::Tick { client, idle: true });
             return Ok(());
         }
-        self.clients[client].task = Task::Idle;
+        self.actors[client].task = Task::Idle;
         let (reported, rows) = match &result {
             None => (Reported::Panic, &[][..]),
             Some(Err(_)) => (Reported::Error, &[][..]),
@@ -51,14 +51,14 @@ impl World<'_> {
 
     /// Records the operation that a client was carrying out.
     pub(super) fn record_op(&mut self, client: usize, reported: Reported, rows: &[Option<Row>]) {
-        let places = self.clients[client].current.rows.len();
+        let places = self.state.clients[client].current.rows.len();
         for place in 0..places {
-            let row = self.clients[client].current.rows[place];
+            let row = self.state.clients[client].current.rows[place];
             let key = self.row_key(row);
             let record = self.op_record(client, key, reported, rows.get(place), row);
-            self.recorder.op(record);
+            self.state.recorder.op(record);
         }
-        self.clients[client].current.kind = None;
+        self.state.clients[client].current.kind = None;
     }
 
     fn op_record(
@@ -69,7 +69,7 @@ impl World<'_> {
         value: Option<&Option<Row>>,
         asked: RowId,
     ) -> OpRecord {
-        let current = &self.clients[client].current;
+        let current = &self.state.clients[client].current;
         let kind = current.kind.expect("an operation is under way");
         let ok = matches!(reported, Reported::Ok | Reported::Unchanged);
         let outcome = match ok {
@@ -82,7 +82,7 @@ impl World<'_> {
         OpRecord {
             id: current.id,
             start: current.start,
-            end: if outcome == Outcome::Unknown { Time::NEVER } else { self.now },
+            end: if outcome == Outcome::Unknown { Time::NEVER } else { self.state.now },
             value: row.map_or(OpId::NONE, |row| row.writer),
             key,
             steps: u16::try_from(current.steps).unwrap_or(u16::MAX),

@@ -8,8 +8,8 @@
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-use super::state::Task;
 use super::symmetry::Places;
+use super::terms::feed;
 use super::world::World;
 use crate::backend::memcached_model::CasNames;
 use crate::history::record::StepKind;
@@ -19,7 +19,7 @@ use crate::time::Time;
 /// A hasher of 128 bits: two lanes of folded 64-bit multiplication, each with a key of its
 /// own. It is fast and the same on every machine; it is no defence against an adversary.
 /// After the folded multiply of wyhash (Wang Yi, 2019).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fold128 {
     a: u64,
     b: u64,
@@ -93,7 +93,7 @@ impl Hasher for Fold128 {
 
 /// What a client has been told in its current operation, answer by answer. A pattern is a
 /// function of this, so it says where the pattern's future stands.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Trail {
     told: Fold128,
     /// CAS ids among the answers, in their order.
@@ -105,7 +105,7 @@ pub(super) struct Trail {
 }
 
 /// What a pattern's future and its scheduler did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Event {
     /// It was polled when its client's clock showed this.
     Polled(Time),
@@ -129,10 +129,18 @@ impl Trail {
     }
 
     /// Feeds what it was told to a hasher, CAS ids by name.
-    fn hash<N: Hash>(&self, mut name: impl FnMut(NodeId, u64) -> N, into: &mut Fold128) {
-        self.told.finish128().hash(into);
-        for (node, token) in &self.tokens {
-            name(*node, *token).hash(into);
+    pub fn hash<N: Hash>(&self, mut name: impl FnMut(NodeId, u64) -> N, into: &mut Fold128) {
+        let Trail {
+            told,
+            tokens,
+            // What `told` and `tokens` are made of.
+            events: _,
+            // Calls whose places are taken; which place a call has, no pattern can see.
+            abandoned: _,
+        } = self;
+        feed("Trail.told", &told.finish128(), into);
+        for (node, token) in tokens {
+            feed("Trail.tokens", &name(*node, *token), into);
         }
     }
 
@@ -157,26 +165,27 @@ const GRAIN_NANOS: u64 = 1_000;
 impl World<'_> {
     /// The time as clients see it.
     pub(super) fn shown_time(&self) -> Time {
-        match self.manual {
-            true => Time(self.now.0 - self.now.0 % GRAIN_NANOS),
-            false => self.now,
+        match self.fixed.manual {
+            true => Time(self.state.now.0 - self.state.now.0 % GRAIN_NANOS),
+            false => self.state.now,
         }
     }
 
     /// Notes what a client is told.
     #[inline]
     pub(super) fn note_answer(&mut self, client: usize, flight: usize, answer: &Answer) {
-        if self.keeps_trails {
+        if self.fixed.keeps_trails {
             let (ticket, node) = (self.flight(flight).ticket, self.flight(flight).node);
-            self.clients[client].trail.note(ticket, node, answer);
+            self.state.clients[client].trail.note(ticket, node, answer);
         }
     }
 
     /// Feeds what servers and processes hold to a hasher; `false` when it cannot be seen.
     pub(super) fn fingerprint_of_servers(&self, names: &mut CasNames, into: &mut Fold128) -> bool {
-        let seen = self.cache.fingerprint(self.now, names, into) && self.database.fingerprint(into);
-        for process in &self.processes {
-            process.memory.hash(into);
+        let seen =
+            self.cache.fingerprint(self.state.now, names, into) && self.database.fingerprint(into);
+        for process in &self.state.processes {
+            process.fingerprint(into);
         }
         seen
     }
@@ -197,11 +206,8 @@ impl World<'_> {
         names: &CasNames,
         into: &mut Fold128,
     ) {
-        let client = &self.clients[client];
-        client.begun.hash(into);
-        if !matches!(client.task, Task::Idle) {
-            client.trail.hash(|node, token| names.known(node, token), into);
-        }
+        let known = |node, token| names.known(node, token);
+        self.state.clients[client].fingerprint_known(&self.actors[client], known, into);
     }
 
     /// Feeds the rest of the state to a hasher, clients in the order of their places.
@@ -212,27 +218,18 @@ impl World<'_> {
         into: &mut Fold128,
     ) {
         let mut absolute = false;
-        for place in 0..self.clients.len() {
-            let (rounds, client) = (places.rounds(place), &self.clients[places.client_at(place)]);
-            if rounds == 0 { client.begun } else { usize::MAX }.hash(into);
-            std::mem::discriminant(&client.task).hash(into);
-            if matches!(client.task, Task::Idle) {
-                continue;
-            }
-            client.trail.hash(|node, token| names.name(node, token), into);
-            let current = &client.current;
-            (current.executed, current.effects, current.transaction_effects).hash(into);
-            absolute |= client.port.asked_time();
+        for place in 0..self.state.clients.len() {
+            let client = places.client_at(place);
+            let (state, actor) = (&self.state.clients[client], &self.actors[client]);
+            let begun = if places.rounds(place) == 0 { state.begun } else { usize::MAX };
+            state.fingerprint(actor, begun, |node, token| names.name(node, token), into);
+            absolute |= !actor.is_idle() && actor.port.asked_time();
         }
-        self.bypasses.hash(into);
-        self.log.hash(into);
+        self.state.fingerprint_shared(self.fixed.rules.replica_lag, into);
         if absolute {
-            self.shown_time().hash(into);
+            feed("State.now, asked for", &self.shown_time(), into);
         }
         // Where the clock stands within its second decides when items expire.
-        (self.shown_time().0 % 1_000_000_000).hash(into);
-        if let (Some(replica), Some(lag)) = (&self.replica, self.rules.replica_lag) {
-            replica.fingerprint(self.now, lag, into);
-        }
+        feed("State.now, in its second", &(self.shown_time().0 % 1_000_000_000), into);
     }
 }

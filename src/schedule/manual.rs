@@ -2,7 +2,7 @@
 //! rule does not judge steps as they are sent, the scheduler strikes with it when it wants.
 
 use super::error::RunError;
-use super::state::{Fate, Task};
+use super::network::Fate;
 use super::world::{Enabled, World};
 use crate::fault::{Fault, What};
 use crate::history::record::{FaultRecord, KeyId, StepKind};
@@ -28,15 +28,15 @@ impl World<'_> {
     /// connections, so that their numbers do not depend on the order. Footprints are kept where
     /// states are compared, and for background work, which is woken by what it looks at.
     pub fn choose_manually(&mut self, compares_states: bool) {
-        self.manual = true;
-        self.keeps_trails = compares_states;
+        self.fixed.manual = true;
+        self.fixed.keeps_trails = compares_states;
         self.injector.disarm();
         if compares_states || self.background() > 0 {
             self.footprint = crate::step::Footprint::on();
         }
-        for client in 0..self.clients.len() {
+        for client in 0..self.state.clients.len() {
             self.database_connection(client);
-            for node in 0..self.nodes {
+            for node in 0..self.fixed.nodes {
                 self.cache_connection(client, NodeId(node as u16));
             }
         }
@@ -51,116 +51,111 @@ impl World<'_> {
             connection: state.connection,
             kind: state.kind,
             key: state.key,
-            current: self.clients[state.client].epoch == state.epoch && !state.settled,
+            current: self.state.clients[state.client].epoch == state.epoch && !state.settled,
         }
-    }
-
-    /// A fingerprint of what the step will do, for steps whose client is gone.
-    pub fn command_hash(&self, flight: usize) -> u128 {
-        super::identity::Fold128::of(&self.flight(flight).command)
     }
 
     /// Whether the statement waits for a lock.
     pub fn is_blocked(&self, flight: usize) -> bool {
         let connection = self.flight(flight).connection;
-        let state = self.connections.get(connection.0 as usize);
+        let state = self.state.network.connections.get(connection.0 as usize);
         state.is_some_and(|state| state.blocked == Some(flight))
     }
 
     /// Whether the database would notice that a connection is gone.
     pub fn matters(&self, connection: ConnectionId) -> bool {
-        let state = &self.connections[connection.0 as usize];
+        let state = self.state.network.connection(connection);
         state.in_transaction || state.blocked.is_some()
     }
 
     pub fn op_of(&self, client: usize) -> OpId {
-        self.clients[client].current.id
+        self.state.clients[client].current.id
     }
 
     pub fn rows_of(&self, client: usize) -> &[RowId] {
-        &self.clients[client].current.rows
+        &self.state.clients[client].current.rows
     }
 
     pub fn place_of_client(&self, id: ClientId) -> usize {
-        let found = self.clients.iter().position(|client| client.id == id);
+        let found = self.state.clients.iter().position(|client| client.id == id);
         found.expect("only clients that exist are named")
     }
 
     /// The key of the first row of a client's operation.
     pub fn first_key_of(&mut self, client: usize) -> Option<KeyId> {
-        let row = *self.clients[client].current.rows.first()?;
+        let row = *self.state.clients[client].current.rows.first()?;
         Some(self.row_key(row))
     }
 
     pub fn client_id(&self, client: usize) -> ClientId {
-        self.clients[client].id
+        self.state.clients[client].id
     }
 
     /// Whether a rule about crashes speaks of a process: of one of its clients.
     pub fn crash_admits(&self, rule: u16, process: usize) -> bool {
         let Some(list) = &self.injector.fault(rule).clients else { return true };
-        let members = self.clients.iter().filter(|client| client.process == process);
+        let members = self.state.clients.iter().filter(|client| client.process == process);
         members.map(|client| client.id.0).any(|id| list.contains(&id))
     }
 
     pub fn is_ordinary(&self, client: usize) -> bool {
-        self.clients[client].id.is_ordinary()
+        self.state.clients[client].id.is_ordinary()
     }
 
     /// Operations that a client has begun.
     pub fn begun(&self, client: usize) -> usize {
-        self.clients[client].begun
+        self.state.clients[client].begun
     }
 
     pub fn is_busy(&self, client: usize) -> bool {
-        !matches!(self.clients[client].task, Task::Idle)
+        !self.actors[client].is_idle()
     }
 
     pub fn process_of(&self, client: usize) -> usize {
-        self.clients[client].process
+        self.state.clients[client].process
     }
 
     /// Whether a client is to others what any client is that asks the same: its pattern has
     /// not asked who it is, and nothing that it has begun at the database is in its name.
-    pub fn is_anonymous(&self, client: usize) -> bool {
-        let client = &self.clients[client];
+    pub fn is_anonymous(&self, place: usize) -> bool {
+        let client = &self.state.clients[place];
         let alone = !self.shares_process() && self.remembers(client.process);
         let begun = client.database_connection.is_some_and(|connection| self.matters(connection));
-        !client.port.asked_name() && !alone && !begun
+        !self.actors[place].port.asked_name() && !alone && !begun
     }
 
     /// Whether all clients live in one process.
     pub fn shares_process(&self) -> bool {
-        self.processes.len() == 1
+        self.state.processes.len() == 1
     }
 
     pub fn client_count(&self) -> usize {
-        self.clients.len()
+        self.state.clients.len()
     }
 
     /// Whether a process has memory to lose.
     pub fn remembers(&self, process: usize) -> bool {
-        self.processes[process].memory != super::memory::Memory::default()
+        self.state.processes[process].memory != super::memory::Memory::default()
     }
 
     /// The pause before a client's next operation, in nanoseconds; `None` when it has none.
     pub fn pause_before(&self, client: usize) -> Option<u64> {
-        Some(self.planned(client, self.clients[client].begun)?.wait)
+        Some(self.planned(client, self.state.clients[client].begun)?.wait)
     }
 
     /// The operation counts as invoked only now, right before its first step.
     pub fn stamp_start(&mut self, client: usize) {
-        self.clients[client].current.start = self.now;
+        self.state.clients[client].current.start = self.state.now;
     }
 
     /// Whether a rule about steps speaks of this one.
     pub fn rule_matches(&self, rule: u16, flight: usize) -> bool {
         let state = self.flight(flight);
-        let client = &self.clients[state.client];
+        let client = &self.state.clients[state.client];
         self.injector.matches(
             rule,
             &super::injector::Target {
-                now: self.now,
+                now: self.state.now,
                 kind: StepKind::of(&state.command),
                 commits: state.commits,
                 client: client.id,
@@ -177,7 +172,7 @@ impl World<'_> {
     pub fn keeps_out(&self, rule: u16, flight: usize) -> bool {
         let state = self.flight(flight);
         let fault = self.injector.fault(rule);
-        let client = self.clients[state.client].id;
+        let client = self.state.clients[state.client].id;
         StepKind::of(&state.command).is_cache()
             && fault.clients.as_ref().is_none_or(|list| list.contains(&client.0))
             && fault.nodes.as_ref().is_none_or(|list| list.contains(&state.node.0))
@@ -192,10 +187,10 @@ impl World<'_> {
         let (step, op) = (state.step, state.op);
         let kind = StepKind::of(&state.command);
         let target = format!("{} of {op}", kind.name());
-        self.recorder.struck(step, rule);
-        self.recorder.fault(FaultRecord {
+        self.state.recorder.struck(step, rule);
+        self.state.recorder.fault(FaultRecord {
             rule,
-            at: self.now,
+            at: self.state.now,
             until: None,
             target,
             step: Some(step),
@@ -248,9 +243,9 @@ impl World<'_> {
     /// The operation is dropped, or its process dies. What it had sent is still on its way;
     /// see [`World::drop_step`].
     pub fn strike_client(&mut self, client: usize, rule: u16) -> Result<(), RunError> {
-        let target = self.clients[client].current.id.to_string();
-        let (at, until, step) = (self.now, None, None);
-        self.recorder.fault(FaultRecord { rule, at, until, target, step });
+        let target = self.state.clients[client].current.id.to_string();
+        let (at, until, step) = (self.state.now, None, None);
+        self.state.recorder.fault(FaultRecord { rule, at, until, target, step });
         match self.injector.fault(rule).what {
             What::Crash => self.crash(client)?,
             _ => self.cancel(client),
@@ -271,14 +266,14 @@ impl World<'_> {
             Some(row) => format!("row {}", row.0),
             None => "the world".to_owned(),
         };
-        let (at, until, step) = (self.now, None, None);
-        self.recorder.fault(FaultRecord { rule, at, until, target, step });
+        let (at, until, step) = (self.state.now, None, None);
+        self.state.recorder.fault(FaultRecord { rule, at, until, target, step });
         let what = self.injector.fault(rule).what;
         match row {
             Some(row) if what.bypasses() => self.bypass(what, row),
             Some(row) => self.evict(row),
             None => {
-                for node in 0..self.nodes {
+                for node in 0..self.fixed.nodes {
                     self.footprint.write(|| Location::Node(NodeId(node as u16)));
                 }
                 self.change_the_world(rule, None)
@@ -288,16 +283,16 @@ impl World<'_> {
 
     /// A lasting fault begins or ends.
     pub fn note_lasting(&mut self, rule: u16) {
-        let (at, until, step) = (self.now, None, None);
+        let (at, until, step) = (self.state.now, None, None);
         let target = "the world".to_owned();
-        self.recorder.fault(FaultRecord { rule, at, until, target, step });
+        self.state.recorder.fault(FaultRecord { rule, at, until, target, step });
     }
 
     /// The next time after this at which something happens by itself at a server.
     pub fn next_by_itself(&self, moment: Time) -> Option<Time> {
         let expiry = self.cache.next_expiry(moment);
-        let lag = self.rules.replica_lag;
-        let replica = self.replica.as_ref().zip(lag);
+        let lag = self.fixed.rules.replica_lag;
+        let replica = self.state.followers.replica.as_ref().zip(lag);
         let visible = replica.and_then(|(replica, lag)| replica.next_visible(moment, lag));
         expiry.into_iter().chain(visible).min()
     }
@@ -315,20 +310,20 @@ impl World<'_> {
     }
 
     fn begin_trail(&mut self, client: usize) {
-        if self.keeps_trails {
-            let client = &mut self.clients[client];
-            client.trail.begin(client.port.abandoned());
+        if self.fixed.keeps_trails {
+            let abandoned = self.actors[client].port.abandoned();
+            self.state.clients[client].trail.begin(abandoned);
         }
     }
 
     /// What has happened so far.
     pub fn history(&self) -> &crate::history::record::History {
-        &self.recorder.history
+        &self.state.recorder.history
     }
 
     /// The history, to which a scheduler adds when its phases ended.
     pub fn history_mut(&mut self) -> &mut crate::history::record::History {
-        &mut self.recorder.history
+        &mut self.state.recorder.history
     }
 
     /// The servers, for an audit in the middle of a run.
@@ -339,7 +334,7 @@ impl World<'_> {
         &mut dyn crate::backend::Cache,
         &mut dyn crate::backend::Database,
     ) {
-        (&self.recorder.history, &mut *self.cache, &mut *self.database)
+        (&self.state.recorder.history, &mut *self.cache, &mut *self.database)
     }
 
     /// Takes what has become possible since the last call.

@@ -3,23 +3,29 @@
 //! [`simulate`] runs a plan under the seeded scheduler, in virtual time, against any
 //! backend: a backend only executes a step when its turn has come.
 
+mod actor;
 mod calamity;
 mod change_log;
 mod checkpoint;
 mod choice;
+mod client;
 mod effects;
 mod error;
 mod execute;
 mod exhaust;
+mod fingerprint;
 mod finish;
+mod followers;
 mod identity;
 mod injector;
 mod manual;
 mod memory;
 mod monitor;
+mod network;
 mod options;
 mod pct;
 mod program;
+mod progress;
 mod queue;
 mod recorder;
 mod replica;
@@ -31,6 +37,7 @@ mod state;
 mod stepper;
 mod story;
 mod symmetry;
+mod terms;
 mod walk;
 mod world;
 

@@ -11,6 +11,7 @@ use std::hash::{Hash, Hasher};
 use super::identity::Fold128;
 use super::story;
 use super::symmetry::Places;
+use super::terms::{become_like, counts, feed};
 use crate::history::record::{History, KeyId, OpRecord, Reported};
 use crate::operation::{OpId, OpKind, Outcome};
 
@@ -39,7 +40,7 @@ impl Track {
 }
 
 /// Watches operations begin and end.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Monitor {
     track: Track,
     /// A sum over what has been decided: the order is not in it.
@@ -58,6 +59,10 @@ fn commits(history: &History, key: KeyId) -> u64 {
 impl Monitor {
     pub fn new(track: Track, clients: usize) -> Monitor {
         Monitor { track, open: vec![None; clients], ..Monitor::default() }
+    }
+
+    pub fn become_like(&mut self, other: &Monitor) {
+        become_like!(Monitor: self, other; decided, ended, open; same track);
     }
 
     /// An operation is invoked; its first row's key is given.
@@ -186,18 +191,20 @@ impl Monitor {
         places: &Places,
         into: &mut Fold128,
     ) {
-        if self.track.watches_operations() {
-            (self.ended, self.decided).hash(into);
-            let open = (0..self.open.len()).filter_map(|place| self.known(places.client_at(place)));
+        let Monitor { track, decided, ended, open } = self;
+        if track.watches_operations() {
+            feed("Monitor.ended", ended, into);
+            feed("Monitor.decided", decided, into);
+            let open = (0..open.len()).filter_map(|place| open[places.client_at(place)]);
             for (known, ended) in open {
-                known.hash(into);
-                self.track.real_time.then_some(ended).hash(into);
+                feed("Monitor.open known", &known, into);
+                feed("Monitor.open ended", &track.real_time.then_some(ended), into);
             }
         }
-        if self.track.views {
+        if track.views && counts("History.commits") {
             hash_commits(history, into);
         }
-        if self.track.causes {
+        if track.causes && counts("story") {
             story::fingerprint(history, open_ops, into);
         }
     }

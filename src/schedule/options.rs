@@ -1,13 +1,8 @@
-//! What can happen next in a world that is told everything, and what makes its states one.
-
-use std::hash::{Hash, Hasher};
+//! What can happen next in a world that is told everything.
 
 use super::choice::Choice;
-use super::identity::Fold128;
-use super::stepper::{Sleeper, Stepper};
-use super::story;
-use super::symmetry::Places;
-use crate::backend::memcached_model::CasNames;
+use super::progress::Sleeper;
+use super::stepper::Stepper;
 use crate::fault::What;
 use crate::operation::ProcessId;
 
@@ -21,7 +16,7 @@ impl Stepper<'_> {
         if forced || (self.time_can_pass() && !self.is_quiescent()) {
             options.push(Choice::Advance);
         }
-        if self.bounds.faults > 0 {
+        if self.progress.bounds.faults > 0 {
             let mut faults = self.fault_options();
             faults.sort_unstable();
             options.append(&mut faults);
@@ -31,7 +26,7 @@ impl Stepper<'_> {
 
     /// Whether the clock may move on although something else could happen.
     pub(super) fn time_can_pass(&self) -> bool {
-        self.next_deadline().is_some() && self.bounds.advances > 0
+        self.next_deadline().is_some() && self.progress.bounds.advances > 0
     }
 
     /// Whether nothing but the clock is left.
@@ -41,8 +36,8 @@ impl Stepper<'_> {
 
     /// What costs nothing, in no particular order.
     pub(super) fn free_options(&self) -> Vec<Choice> {
-        let mut options = Vec::with_capacity(self.flying.len() + 4);
-        for flight in &self.flying {
+        let mut options = Vec::with_capacity(self.progress.flying.len() + 4);
+        for flight in &self.progress.flying {
             if !self.is_first(*flight) {
                 continue;
             }
@@ -56,7 +51,7 @@ impl Stepper<'_> {
             });
         }
         let moment = self.next_moment();
-        for (at, sleeper) in &self.sleeping {
+        for (at, sleeper) in &self.progress.sleeping {
             if *at > moment {
                 continue;
             }
@@ -68,14 +63,15 @@ impl Stepper<'_> {
                 Sleeper::Client(client) => Choice::Begin(self.world.client_id(*client)),
             });
         }
-        options.extend(self.hanging.iter().map(|connection| Choice::Disconnect(*connection)));
-        for (client, work) in self.background.iter().enumerate() {
+        options
+            .extend(self.progress.hanging.iter().map(|connection| Choice::Disconnect(*connection)));
+        for (client, work) in self.progress.background.iter().enumerate() {
             if work.as_ref().is_some_and(|work| work.waiting && work.dirty) {
                 let process = self.world.process_of(client) as u32;
                 options.push(Choice::Tick(ProcessId(process)));
             }
         }
-        let lasting = self.lasting.iter().enumerate().filter(|(_, lasts)| **lasts);
+        let lasting = self.progress.lasting.iter().enumerate().filter(|(_, lasts)| **lasts);
         options.extend(lasting.map(|(rule, _)| Choice::Until(rule as u16)));
         options
     }
@@ -83,43 +79,45 @@ impl Stepper<'_> {
     /// Of clients that ask the same, the first that has not begun begins: every other schedule
     /// is one of these under other names.
     pub(super) fn waits_for_its_twin(&self, pending: &super::manual::Pending) -> bool {
-        if !pending.current || self.invoked[pending.client] || self.world.begun(pending.client) > 1
+        if !pending.current
+            || self.progress.invoked[pending.client]
+            || self.world.begun(pending.client) > 1
         {
             return false;
         }
         let Some(twin) = self.twins[pending.client] else { return false };
-        self.world.begun(twin) == 1 && !self.invoked[twin] && self.world.is_busy(twin)
+        self.world.begun(twin) == 1 && !self.progress.invoked[twin] && self.world.is_busy(twin)
     }
 
     /// A connection delivers in order.
     fn is_first(&self, flight: usize) -> bool {
         let own = self.world.flight(flight);
-        !self.flying.iter().any(|other| {
+        !self.progress.flying.iter().any(|other| {
             let other = self.world.flight(*other);
             other.connection == own.connection && other.step < own.step
         })
     }
 
     fn kept_out_by(&self, flight: usize) -> Option<u16> {
-        let lasting = self.lasting.iter().enumerate().filter(|(_, lasts)| **lasts);
+        let lasting = self.progress.lasting.iter().enumerate().filter(|(_, lasts)| **lasts);
         lasting.map(|(rule, _)| rule as u16).find(|rule| self.world.keeps_out(*rule, flight))
     }
 
     /// Whether a strike is that of a lasting fault, which was paid for when it began.
     pub(super) fn is_kept_out(&self, choice: Choice) -> bool {
-        matches!(choice, Choice::Strike(rule, ..) if self.lasting[usize::from(rule)])
+        matches!(choice, Choice::Strike(rule, ..) if self.progress.lasting[usize::from(rule)])
     }
 
     /// Faults that can strike now, in no particular order.
     pub(super) fn fault_options(&self) -> Vec<Choice> {
         let mut options = Vec::new();
-        for rule in 0..self.lasting.len() as u16 {
+        for rule in 0..self.progress.lasting.len() as u16 {
             let fault = self.world.fault(rule);
             match fault.what {
                 What::Crash | What::Cancel => self.endings(rule, &mut options),
                 what if what.strikes_steps() => self.strikes(rule, &mut options),
                 what if what.lasts() => {
-                    if !self.lasting[usize::from(rule)] && !self.is_quiescent() {
+                    if !self.progress.lasting[usize::from(rule)] && !self.is_quiescent() {
                         options.push(Choice::From(rule));
                     }
                 }
@@ -136,7 +134,7 @@ impl Stepper<'_> {
     }
 
     fn strikes(&self, rule: u16, options: &mut Vec<Choice>) {
-        for flight in self.flying.iter().filter(|flight| self.is_first(**flight)) {
+        for flight in self.progress.flying.iter().filter(|flight| self.is_first(**flight)) {
             let pending = self.world.pending(*flight);
             // What nobody waits for any more has nobody who could notice.
             if pending.current && self.world.rule_matches(rule, *flight) {
@@ -149,12 +147,12 @@ impl Stepper<'_> {
     /// has not taken a step is as good as not begun.
     fn endings(&self, rule: u16, options: &mut Vec<Choice>) {
         let crash = self.world.fault(rule).what == What::Crash;
-        for flight in self.flying.iter().filter(|flight| self.is_first(**flight)) {
+        for flight in self.progress.flying.iter().filter(|flight| self.is_first(**flight)) {
             let pending = self.world.pending(*flight);
             if !pending.current || !self.world.rule_matches(rule, *flight) {
                 continue;
             }
-            let invoked = self.invoked[pending.client];
+            let invoked = self.progress.invoked[pending.client];
             if !crash && invoked {
                 let client = self.world.client_id(pending.client);
                 options.push(Choice::StrikeClient(rule, client));
@@ -178,14 +176,16 @@ impl Stepper<'_> {
     /// A process can die whenever it has something to lose.
     fn crashes(&self, rule: u16, options: &mut Vec<Choice>) {
         let mut seen = Vec::new();
-        for client in 0..self.invoked.len() {
+        for client in 0..self.progress.invoked.len() {
             let process = self.world.process_of(client);
             if seen.contains(&process) {
                 continue;
             }
             seen.push(process);
-            let members = (0..self.invoked.len()).filter(|m| self.world.process_of(*m) == process);
-            let mut at_work = members.filter(|m| self.world.is_busy(*m) && self.invoked[*m]);
+            let members =
+                (0..self.progress.invoked.len()).filter(|m| self.world.process_of(*m) == process);
+            let mut at_work =
+                members.filter(|m| self.world.is_busy(*m) && self.progress.invoked[*m]);
             let admitted = self.world.crash_admits(rule, process);
             if admitted && (at_work.next().is_some() || self.world.remembers(process)) {
                 options.push(Choice::StrikeClient(rule, self.world.client_id(client)));
@@ -206,85 +206,5 @@ impl Stepper<'_> {
             _ => return None,
         };
         Some(self.world.place_of_client(client))
-    }
-
-    /// A fingerprint of what servers hold and operations returned.
-    pub fn end(&self) -> u128 {
-        let mut hasher = Fold128::default();
-        self.world.fingerprint_of_servers(&mut CasNames::new(), &mut hasher);
-        self.monitor.returned().hash(&mut hasher);
-        hasher.finish128()
-    }
-
-    /// Feeds the state to a hasher, and says which client stands in which place of it; `None`
-    /// when a server's state cannot be seen.
-    pub fn fingerprint(&self, into: &mut Fold128) -> Option<Places> {
-        let mut names = self.world.cas_names();
-        if !self.world.fingerprint_of_servers(&mut names, into) {
-            return None;
-        }
-        let places = self.places(&names, into);
-        self.world.fingerprint_of_clients(&places, &mut names, into);
-        let moment = self.next_moment();
-        let mut flying: Vec<_> = self
-            .flying
-            .iter()
-            .map(|flight| {
-                let pending = self.world.pending(*flight);
-                let alone = (!pending.current).then(|| self.world.command_hash(*flight));
-                (self.renamed(pending.op, &places), pending.number, alone)
-            })
-            .collect();
-        flying.sort_unstable();
-        flying.hash(into);
-        for flight in &self.locked {
-            let pending = self.world.pending(*flight);
-            (self.renamed(pending.op, &places), pending.number).hash(into);
-        }
-        let mut sleeping: Vec<_> = self
-            .sleeping
-            .iter()
-            .map(|(at, sleeper)| {
-                // Rounded up to what clients see of the time.
-                let left = at.0.saturating_sub(moment.0).div_ceil(1_000);
-                match sleeper {
-                    Sleeper::Step(flight) => {
-                        let pending = self.world.pending(*flight);
-                        (left, self.renamed(pending.op, &places).0, pending.number)
-                    }
-                    Sleeper::Client(client) => (left, places.place_of(*client) as u64, u32::MAX),
-                }
-            })
-            .collect();
-        sleeping.sort_unstable();
-        sleeping.hash(into);
-        for work in self.background.iter().flatten() {
-            (work.waiting, work.dirty).hash(into);
-            for (location, _) in work.looked_at.iter().flat_map(|f| f.entries()) {
-                location.hash(into);
-            }
-        }
-        for place in 0..self.invoked.len() {
-            self.invoked[places.client_at(place)].hash(into);
-        }
-        self.lasting.hash(into);
-        (self.bounds.faults, self.bounds.advances, self.hanging.len()).hash(into);
-        let open: Vec<_> = (0..self.invoked.len())
-            .filter(|client| self.invoked[*client] && self.world.is_busy(*client))
-            .map(|client| self.world.op_of(client))
-            .collect();
-        let history = self.world.history();
-        self.monitor.fingerprint(history, &open, &places, into);
-        if self.monitor.names_hazards() {
-            let keeps_some_out = |rule: u16| {
-                let fault = self.world.fault(rule);
-                fault.what.lasts() && fault.clients.is_some()
-            };
-            for fault in history.faults.iter().filter(|fault| keeps_some_out(fault.rule)) {
-                story::reached(history, fault.at, into);
-            }
-        }
-        into.write_u8(u8::from(self.deadlocks > 0));
-        Some(places)
     }
 }

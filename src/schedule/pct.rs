@@ -143,13 +143,13 @@ impl Stepper<'_> {
     /// Whether a step is under way whose client still waits for it.
     fn is_awaited(&self, op: OpId, step: u32) -> bool {
         let place = self.place_of(op, step);
-        place.is_some_and(|place| self.world.pending(self.flying[place]).current)
+        place.is_some_and(|place| self.world.pending(self.progress.flying[place]).current)
     }
 
     /// The client of a step and what it looks at, where it changes nothing but for locks.
     fn look_of(&self, op: OpId, step: u32) -> Option<(usize, Look)> {
         use StepKind::*;
-        let pending = self.world.pending(self.flying[self.place_of(op, step)?]);
+        let pending = self.world.pending(self.progress.flying[self.place_of(op, step)?]);
         let looks = matches!(
             pending.kind,
             CacheGet | CacheGat | CacheMetaGet | CacheAdd | CacheCas | DbSelect | Local

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+use super::terms::become_like;
 use crate::entity::envelope;
 use crate::history::record::{
     CommitRecord, FaultRecord, History, KeyId, OpRecord, StepKind, StepRecord, StepResult,
@@ -67,6 +68,16 @@ const DENSE_ROWS: u64 = 1 << 20;
 /// then.
 const STEPS_RESERVED_MAX: usize = 1 << 19;
 
+/// Makes a history like another of the same run.
+fn become_like(history: &mut History, other: &History) {
+    if history.keys != other.keys {
+        history.keys.clone_from(&other.keys);
+    }
+    become_like!(History: history, other;
+        rows, ops, steps, commits, faults, marks, phases;
+        same keys, steps_kept, readers_validate, initial);
+}
+
 impl Recorder {
     pub fn new(keep: Keep, operations: usize) -> Recorder {
         let mut history = History { steps_kept: keep == Keep::Steps, ..History::default() };
@@ -85,23 +96,12 @@ impl Recorder {
         }
     }
 
-    /// All that another has recorded, in the memory that is there.
+    /// Records what another has recorded in the same run.
     pub fn become_like(&mut self, other: &Recorder) {
-        let (history, from) = (&mut self.history, &other.history);
-        if history.keys != from.keys {
-            history.keys.clone_from(&from.keys);
-        }
-        history.rows.clone_from(&from.rows);
-        history.ops.clone_from(&from.ops);
-        history.steps.clone_from(&from.steps);
-        history.commits.clone_from(&from.commits);
-        history.faults.clone_from(&from.faults);
-        history.marks.clone_from(&from.marks);
-        history.phases = from.phases;
-        self.next_step = other.next_step;
-        self.order = other.order;
-        self.row_keys.clone_from(&other.row_keys);
-        self.dense_row_keys.clone_from(&other.dense_row_keys);
+        become_like!(Recorder: self, other;
+            next_step, order, row_keys, dense_row_keys;
+            same keep, history, stamps);
+        become_like(&mut self.history, &other.history);
     }
 
     /// What an answer says, together with the command that it answers.

@@ -12,7 +12,7 @@ use crate::time::Time;
 type Log = Vec<(Time, Option<Row>)>;
 
 /// Every version of every row of the first table, with the time of its commit.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Replica {
     rows: FxHashMap<RowId, Log>,
 }

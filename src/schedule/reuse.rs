@@ -12,8 +12,8 @@ use crate::step::{Answer, CacheReply, Command, ConnectionId, StepError};
 impl World<'_> {
     /// Whether a connection is used again when a caller has stopped waiting for a reply.
     pub(super) fn reuses(&self, connection: ConnectionId) -> bool {
-        let state = &self.connections[connection.0 as usize];
-        self.rules.on_timeout == OnTimeout::Reuse && !state.is_database && !state.closed
+        let state = self.state.network.connection(connection);
+        self.fixed.rules.on_timeout == OnTimeout::Reuse && !state.is_database && !state.closed
     }
 
     /// A caller has stopped waiting: what the server answers, or has answered, stays on the
@@ -24,14 +24,14 @@ impl World<'_> {
             return;
         }
         if let Some(answer @ Answer::Cache(_)) = self.flight_mut(flight).answer.take() {
-            self.connections[connection.0 as usize].unread.push_back(answer);
+            self.state.network.connection_mut(connection).unread.push_back(answer);
         }
     }
 
     /// What the caller of a step reads when its own answer has come.
     pub(super) fn read_reply(&mut self, flight: usize, own: Answer) -> Answer {
         let connection = self.flight(flight).connection;
-        let unread = &mut self.connections[connection.0 as usize].unread;
+        let unread = &mut self.state.network.connection_mut(connection).unread;
         if unread.is_empty() || !matches!(own, Answer::Cache(_)) {
             return own;
         }
@@ -40,7 +40,7 @@ impl World<'_> {
         if fits(&self.flight(flight).command, &first) {
             return first;
         }
-        self.connections[connection.0 as usize].unread.clear();
+        self.state.network.connection_mut(connection).unread.clear();
         self.give_up(connection);
         Answer::Error(StepError::ConnectionLost)
     }

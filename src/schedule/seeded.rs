@@ -10,9 +10,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::error::RunError;
 use super::injector::Injector;
+use super::network::FlightInfo;
 use super::queue::Queue;
 use super::recorder::{Keep, Recorder};
-use super::state::FlightInfo;
 use super::world::{Enabled, Parts, Rules, World};
 use crate::backend::{Cache, Database};
 use crate::entity::Entity;
@@ -212,7 +212,7 @@ impl Seeded<'_> {
             Event::Disconnect { connection } => self.world.disconnect(connection)?,
             Event::Tick { client } => {
                 let client = client as usize;
-                if self.world.active() == 0 && self.world.under_way == 0 {
+                if self.world.active() == 0 && self.world.is_at_rest() {
                     self.began.insert(client, self.worked);
                 }
                 self.world.tick(client)?;

@@ -2,8 +2,9 @@
 
 use super::error::RunError;
 use super::injector::{Strike, Target};
+use super::network::{Fate, Flight};
 use super::recorder::Sent;
-use super::state::{Connection, Fate, Flight};
+
 use super::world::{Enabled, World};
 use crate::fault::{Moment, What};
 use crate::history::record::{FaultRecord, KeyId, StepKind};
@@ -59,7 +60,7 @@ impl World<'_> {
         }
         let route = self.route(client, &command);
         let kind = route.kind;
-        let connection = &self.connections[route.connection.0 as usize];
+        let connection = self.state.network.connection(route.connection);
         let in_transaction = connection.is_database && connection.in_transaction;
         let commits =
             kind == StepKind::DbCommit || (kind.is_database() && kind.writes() && !in_transaction);
@@ -70,9 +71,9 @@ impl World<'_> {
             self.note_strike(strike, kind, client, None);
             return self.calamity_at(client, strike);
         }
-        let step = self.recorder.sent(Sent {
-            op: self.clients[client].current.id,
-            at: self.now,
+        let step = self.state.recorder.sent(Sent {
+            op: self.state.clients[client].current.id,
+            at: self.state.now,
             key: route.key,
             kind,
             node: route.node,
@@ -112,7 +113,8 @@ impl World<'_> {
             Command::Cache(command) => {
                 let (node, key) = match command.key() {
                     Some(key) => {
-                        let node = self.ring.as_ref().map_or(NodeId(0), |ring| ring.node(key));
+                        let node =
+                            self.fixed.ring.as_ref().map_or(NodeId(0), |ring| ring.node(key));
                         (node, Some(self.key_number(client, key)))
                     }
                     None => (NodeId(0), None),
@@ -129,7 +131,7 @@ impl World<'_> {
                 Route { kind, node: NodeId(0), connection, key: None }
             }
             Command::Local(command) => {
-                let key = Some(self.recorder.key(command.cell()));
+                let key = Some(self.state.recorder.key(command.cell()));
                 // Shared memory has no connection; the database's stands in and is unused.
                 Route { kind, node: NodeId(0), connection: self.database_connection(client), key }
             }
@@ -140,37 +142,35 @@ impl World<'_> {
     /// The number of a cache key. Most are that of the row that the operation is about, and
     /// comparing two keys takes a third of the time that looking one up does.
     fn key_number(&mut self, client: usize, key: &Key) -> KeyId {
-        if let [row] = self.clients[client].current.rows[..]
-            && self.app.keys.get(row.0 as usize) == Some(key)
+        if let [row] = self.state.clients[client].current.rows[..]
+            && self.fixed.app.keys.get(row.0 as usize) == Some(key)
         {
             return self.row_key(row);
         }
-        self.recorder.key(key)
+        self.state.recorder.key(key)
     }
 
     pub(super) fn cache_connection(&mut self, client: usize, node: NodeId) -> ConnectionId {
         let place = usize::from(node.0);
-        if let Some(connection) = self.clients[client].cache_connections[place] {
+        if let Some(connection) = self.state.clients[client].cache_connections[place] {
             return connection;
         }
         let connection = self.connect(client, false);
-        self.clients[client].cache_connections[place] = Some(connection);
+        self.state.clients[client].cache_connections[place] = Some(connection);
         connection
     }
 
     pub(super) fn database_connection(&mut self, client: usize) -> ConnectionId {
-        if let Some(connection) = self.clients[client].database_connection {
+        if let Some(connection) = self.state.clients[client].database_connection {
             return connection;
         }
         let connection = self.connect(client, true);
-        self.clients[client].database_connection = Some(connection);
+        self.state.clients[client].database_connection = Some(connection);
         connection
     }
 
     pub(super) fn connect(&mut self, client: usize, is_database: bool) -> ConnectionId {
-        let id = ConnectionId(self.connections.len() as u32);
-        self.connections.push(Connection { client, is_database, ..Connection::default() });
-        id
+        self.state.network.connect(client, is_database)
     }
 
     fn strike(
@@ -183,12 +183,12 @@ impl World<'_> {
         if !self.injector.concerns(kind, commits) {
             return None;
         }
-        let current = &self.clients[client].current;
+        let current = &self.state.clients[client].current;
         let target = Target {
-            now: self.now,
+            now: self.state.now,
             kind,
             commits,
-            client: self.clients[client].id,
+            client: self.state.clients[client].id,
             node: kind.is_cache().then_some(node),
             op: current.id,
             op_kind: current.kind,
@@ -201,10 +201,10 @@ impl World<'_> {
     fn note_strike(&mut self, strike: Strike, kind: StepKind, client: usize, step: Option<StepId>) {
         let fault = self.injector.fault(strike.rule);
         let until = fault.until.filter(|_| fault.what.lasts());
-        let target = format!("{} of {}", kind.name(), self.clients[client].current.id);
-        self.recorder.fault(FaultRecord {
+        let target = format!("{} of {}", kind.name(), self.state.clients[client].current.id);
+        self.state.recorder.fault(FaultRecord {
             rule: strike.rule,
-            at: self.now,
+            at: self.state.now,
             until: until.map(|until| crate::time::Time::ZERO + until),
             target,
             step,
@@ -213,19 +213,15 @@ impl World<'_> {
 
     /// Creates the flight; returns its place.
     fn fly(&mut self, client: usize, ticket: u32, command: Command, departure: Departure) -> usize {
-        let now = self.now;
+        let now = self.state.now;
         let Departure { step, route, commits, effect } = departure;
-        let state = &mut self.clients[client];
+        let state = &mut self.state.clients[client];
         state.waiting += 1;
         state.current.steps += 1;
         if state.id.is_ordinary() {
-            self.under_way += 1;
+            self.state.network.under_way += 1;
         }
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.flights.push(None);
-            self.flights.len() - 1
-        });
-        self.flights[place] = Some(Flight {
+        self.state.network.add(Flight {
             step,
             client,
             epoch: state.epoch,
@@ -245,8 +241,7 @@ impl World<'_> {
             executed: false,
             settled: false,
             pending: 1,
-        });
-        place
+        })
     }
 
     /// Counts what may change what others read, so that an error can be told from a failure.
@@ -267,7 +262,7 @@ impl World<'_> {
                 | CacheMetaArithmetic
         );
         let writes = kind.is_database() && kind.writes();
-        let current = &mut self.clients[client].current;
+        let current = &mut self.state.clients[client].current;
         if kind == DbCommit && current.transaction_effects > 0 {
             current.effects += 1;
             true
@@ -315,15 +310,15 @@ impl World<'_> {
 
     fn note_on_connection(&mut self, flight: usize) {
         let connection = self.flight(flight).connection;
-        self.connections[connection.0 as usize].under_way += 1;
+        self.state.network.connection_mut(connection).under_way += 1;
     }
 
     pub(super) fn flight(&self, flight: usize) -> &Flight {
-        self.flights[flight].as_ref().expect("a flight lives while something is enabled for it")
+        self.state.network.flight(flight)
     }
 
     pub(super) fn flight_mut(&mut self, flight: usize) -> &mut Flight {
-        self.flights[flight].as_mut().expect("a flight lives while something is enabled for it")
+        self.state.network.flight_mut(flight)
     }
 }
 

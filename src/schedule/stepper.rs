@@ -17,12 +17,13 @@ use super::choice::Choice;
 use super::effects::Effects;
 use super::error::RunError;
 use super::monitor::{Monitor, Track};
+use super::progress::{Background, Progress, Sleeper};
 use super::world::{Enabled, World};
 use crate::backend::{Cache, Database};
 use crate::fault::What;
 use crate::history::record::{History, Phases};
 use crate::operation::{ClientId, OpId, OpKind, ProcessId};
-use crate::step::{Access, ConnectionId, Footprint, Location, RowId, Table};
+use crate::step::{Access, Footprint, Location, RowId, Table};
 use crate::time::Time;
 
 /// How much of what costs may happen in one schedule.
@@ -45,50 +46,14 @@ struct Before {
 /// Pauses of a plan below this are left out: the order is free anyway.
 const PAUSE_THAT_MATTERS: Duration = Duration::from_secs(1);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sleeper {
-    /// A step of an operation that is a sleep.
-    Step(usize),
-    /// A client whose next operation comes after a pause.
-    Client(usize),
-}
-
-/// The background work of a process.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Background {
-    /// Between two rounds.
-    pub waiting: bool,
-    /// Its source may have changed since its last idle round.
-    pub dirty: bool,
-    /// What its last idle round looked at; `None` before the first.
-    pub looked_at: Option<Footprint>,
-    round: Vec<(Location, Access)>,
-}
-
 /// A world that is told what happens next.
 pub(crate) struct Stepper<'a> {
     pub(super) world: World<'a>,
-    pub(super) bounds: Bounds,
-    /// Steps under way that may take effect.
-    pub(super) flying: Vec<usize>,
-    pub(super) sleeping: Vec<(Time, Sleeper)>,
-    /// Statements that wait for a lock.
-    pub(super) locked: Vec<usize>,
-    pub(super) hanging: Vec<ConnectionId>,
-    /// By client; empty for ordinary ones.
-    pub(super) background: Vec<Option<Background>>,
-    /// By client: whether its operation counts as invoked.
-    pub(super) invoked: Vec<bool>,
-    /// By rule: whether a lasting fault lasts.
-    pub(super) lasting: Vec<bool>,
     /// Rows that faults may be about.
     pub(super) rows: Vec<RowId>,
-    pub(super) monitor: Monitor,
     /// By client: the client before it that asks exactly the same.
     pub(super) twins: Vec<Option<usize>>,
-    /// Times at which the clock moved on although nothing but waiting for a lock was left.
-    pub deadlocks: u32,
-    pub(super) choices: Vec<Choice>,
+    pub(super) progress: Progress,
 }
 
 impl<'a> Stepper<'a> {
@@ -105,29 +70,32 @@ impl<'a> Stepper<'a> {
         world.choose_manually(track != Track::default());
         let clients = world.client_count();
         let background = |client| (!world.is_ordinary(client)).then(Background::default);
-        let mut stepper = Stepper {
-            background: (0..clients).map(background).collect(),
-            world,
+        let progress = Progress {
             bounds,
             flying: Vec::new(),
             sleeping: Vec::new(),
             locked: Vec::new(),
             hanging: Vec::new(),
+            background: (0..clients).map(background).collect(),
             invoked: vec![false; clients],
             lasting: vec![false; rules],
-            rows,
             monitor: Monitor::new(track, clients),
-            twins,
             deadlocks: 0,
             choices: Vec::new(),
         };
+        let mut stepper = Stepper { world, rows, twins, progress };
         stepper.settle()?;
         Ok(stepper)
     }
 
+    /// Times at which the clock moved on although nothing but waiting for a lock was left.
+    pub fn deadlocks(&self) -> u32 {
+        self.progress.deadlocks
+    }
+
     /// The choices so far.
     pub fn choices(&self) -> &[Choice] {
-        &self.choices
+        &self.progress.choices
     }
 
     /// What has happened and what the servers hold, now that all is done.
@@ -141,7 +109,7 @@ impl<'a> Stepper<'a> {
 
     /// Which statements wait for a lock, in words.
     pub fn waiting_for_locks(&self) -> Vec<String> {
-        let blocked = self.locked.iter().filter(|flight| self.world.is_blocked(**flight));
+        let blocked = self.progress.locked.iter().filter(|flight| self.world.is_blocked(**flight));
         let flights = blocked.map(|flight| self.world.flight(*flight));
         flights.map(|f| format!("{} waits for a lock in {}", f.op, f.kind.name())).collect()
     }
@@ -153,17 +121,17 @@ impl<'a> Stepper<'a> {
 
     /// Whether all that was asked is done and nothing is under way.
     pub fn is_quiescent(&self) -> bool {
-        self.flying.is_empty()
-            && self.locked.is_empty()
-            && self.hanging.is_empty()
-            && self.sleeping.is_empty()
-            && !(0..self.invoked.len()).any(|client| self.world.is_busy(client))
-            && !self.background.iter().flatten().any(|work| work.dirty)
+        self.progress.flying.is_empty()
+            && self.progress.locked.is_empty()
+            && self.progress.hanging.is_empty()
+            && self.progress.sleeping.is_empty()
+            && !(0..self.progress.invoked.len()).any(|client| self.world.is_busy(client))
+            && !self.progress.background.iter().flatten().any(|work| work.dirty)
     }
 
     /// Makes a choice of [`options`](Stepper::options) happen; says what it touched.
     pub fn take(&mut self, choice: Choice) -> Result<Effects, RunError> {
-        self.choices.push(choice);
+        self.progress.choices.push(choice);
         let deadline = self.spend_time(choice);
         self.world.advance(deadline.unwrap_or_else(|| self.next_moment()));
         self.world.footprint.clear();
@@ -171,7 +139,7 @@ impl<'a> Stepper<'a> {
         let before = Before { ops: history.ops.len(), commits: history.commits.len() };
         let mut effects = Effects { fault: choice.is_fault(), ..Effects::default() };
         if effects.fault && !self.is_kept_out(choice) {
-            self.bounds.faults -= 1;
+            self.progress.bounds.faults -= 1;
         }
         self.carry_out(choice, deadline, &mut effects)?;
         self.settle()?;
@@ -187,7 +155,7 @@ impl<'a> Stepper<'a> {
             return None;
         }
         if !self.is_forced() {
-            self.bounds.advances -= 1;
+            self.progress.bounds.advances -= 1;
         }
         self.next_deadline()
     }
@@ -213,7 +181,7 @@ impl<'a> Stepper<'a> {
             }
             Choice::Wake(op, step) => {
                 let place = self.place_of_sleeper(op, step);
-                let (_, Sleeper::Step(flight)) = self.sleeping.remove(place) else {
+                let (_, Sleeper::Step(flight)) = self.progress.sleeping.remove(place) else {
                     unreachable!("a step was looked for");
                 };
                 effects.client = Some(self.world.pending(flight).client);
@@ -221,13 +189,13 @@ impl<'a> Stepper<'a> {
             }
             Choice::Begin(client) => {
                 let client = self.world.place_of_client(client);
-                self.sleeping.retain(|(_, sleeper)| *sleeper != Sleeper::Client(client));
+                self.progress.sleeping.retain(|(_, sleeper)| *sleeper != Sleeper::Client(client));
                 effects.client = Some(client);
                 self.begin(client)
             }
             Choice::Tick(process) => self.tick(process, effects),
             Choice::Disconnect(connection) => {
-                self.hanging.retain(|hanging| *hanging != connection);
+                self.progress.hanging.retain(|hanging| *hanging != connection);
                 self.world.disconnect(connection)
             }
             Choice::World(rule) => {
@@ -237,7 +205,7 @@ impl<'a> Stepper<'a> {
             Choice::WorldRow(rule, row) => self.world.world_fault_now(rule, Some(row)),
             Choice::From(rule) | Choice::Until(rule) => {
                 effects.everything = true;
-                self.lasting[usize::from(rule)] = matches!(choice, Choice::From(_));
+                self.progress.lasting[usize::from(rule)] = matches!(choice, Choice::From(_));
                 if matches!(choice, Choice::From(_)) {
                     self.world.note_lasting(rule);
                 }
@@ -255,15 +223,15 @@ impl<'a> Stepper<'a> {
         let Some(place) = self.place_of(op, step) else {
             return Err(self.world.not_deterministic(op, step));
         };
-        let flight = self.flying.remove(place);
+        let flight = self.progress.flying.remove(place);
         let pending = self.world.pending(flight);
         effects.client = Some(pending.client);
-        if pending.current && !self.invoked[pending.client] {
-            self.invoked[pending.client] = true;
+        if pending.current && !self.progress.invoked[pending.client] {
+            self.progress.invoked[pending.client] = true;
             effects.invoked = true;
             self.world.stamp_start(pending.client);
             let key = self.world.first_key_of(pending.client);
-            self.monitor.invoked(pending.client, key, self.world.history());
+            self.progress.monitor.invoked(pending.client, key, self.world.history());
             for row in self.world.rows_of(pending.client).to_vec() {
                 effects.footprint.note(Location::Row(Table(0), row), Access::Read);
             }
@@ -273,14 +241,14 @@ impl<'a> Stepper<'a> {
 
     /// The place of a step among those under way.
     pub(super) fn place_of(&self, op: OpId, step: u32) -> Option<usize> {
-        self.flying.iter().position(|flight| {
+        self.progress.flying.iter().position(|flight| {
             let flight = self.world.flight(*flight);
             flight.op == op && flight.number == step
         })
     }
 
     fn place_of_sleeper(&self, op: OpId, step: u32) -> usize {
-        let found = self.sleeping.iter().position(|(_, sleeper)| match sleeper {
+        let found = self.progress.sleeping.iter().position(|(_, sleeper)| match sleeper {
             Sleeper::Step(flight) => {
                 let pending = self.world.pending(*flight);
                 pending.op == op && pending.number == step
@@ -294,7 +262,7 @@ impl<'a> Stepper<'a> {
     /// effect; the one that the choice names does, or did.
     fn end_abruptly(&mut self, choice: Choice, effects: &mut Effects) -> Result<(), RunError> {
         let waited_for = |flight: &usize| self.world.pending(*flight).current;
-        let mine: Vec<usize> = self.flying.iter().copied().filter(waited_for).collect();
+        let mine: Vec<usize> = self.progress.flying.iter().copied().filter(waited_for).collect();
         let mut spared = None;
         match choice {
             Choice::StrikeAfter(rule, op, step) => {
@@ -303,7 +271,7 @@ impl<'a> Stepper<'a> {
                 self.world.strike_after_step(flight, rule)?;
             }
             Choice::StrikeFlying(rule, op, step) => {
-                spared = self.place_of(op, step).map(|place| self.flying[place]);
+                spared = self.place_of(op, step).map(|place| self.progress.flying[place]);
                 let client = self.world.place_of_client(op.client());
                 self.world.strike_client(client, rule)?;
             }
@@ -315,7 +283,7 @@ impl<'a> Stepper<'a> {
         }
         for flight in mine {
             if Some(flight) != spared && !self.world.pending(flight).current {
-                self.flying.retain(|flying| *flying != flight);
+                self.progress.flying.retain(|flying| *flying != flight);
                 self.world.drop_step(flight);
             }
         }
@@ -325,11 +293,11 @@ impl<'a> Stepper<'a> {
     fn tick(&mut self, process: ProcessId, effects: &mut Effects) -> Result<(), RunError> {
         let client = self.world.place_of_client(ClientId::background(process));
         effects.client = Some(client);
-        let work = self.background[client].as_mut().expect("it is background work");
+        let work = self.progress.background[client].as_mut().expect("it is background work");
         work.waiting = false;
         work.dirty = false;
         work.round.clear();
-        self.invoked[client] = true;
+        self.progress.invoked[client] = true;
         self.world.tick_now(client)
     }
 
@@ -337,14 +305,14 @@ impl<'a> Stepper<'a> {
     /// statement that waits for a lock gives up.
     fn let_time_pass(&mut self, deadline: Option<Time>) -> Result<(), RunError> {
         if deadline.is_none() {
-            if self.locked.is_empty() {
+            if self.progress.locked.is_empty() {
                 return Err(self.nothing_left());
             }
-            self.deadlocks += 1;
-            let flight = self.locked.remove(0);
+            self.progress.deadlocks += 1;
+            let flight = self.progress.locked.remove(0);
             self.world.expire(flight)?;
         }
-        for work in self.background.iter_mut().flatten() {
+        for work in self.progress.background.iter_mut().flatten() {
             work.dirty |= work.waiting;
         }
         Ok(())
@@ -353,7 +321,7 @@ impl<'a> Stepper<'a> {
     /// Why there is nothing left that could happen.
     fn nothing_left(&self) -> RunError {
         let waits = |client: &usize| self.world.is_busy(*client);
-        let waiting: Vec<String> = (0..self.invoked.len())
+        let waiting: Vec<String> = (0..self.progress.invoked.len())
             .filter(waits)
             .map(|client| self.world.op_of(client).to_string())
             .collect();
@@ -368,12 +336,12 @@ impl<'a> Stepper<'a> {
     /// The next point in time at which something that waits for it may happen.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let moment = self.next_moment();
-        let sleepers = self.sleeping.iter().map(|(at, _)| *at).filter(|at| *at > moment);
+        let sleepers = self.progress.sleeping.iter().map(|(at, _)| *at).filter(|at| *at > moment);
         sleepers.chain(self.world.next_by_itself(moment)).min()
     }
 
     fn begin(&mut self, client: usize) -> Result<(), RunError> {
-        self.invoked[client] = false;
+        self.progress.invoked[client] = false;
         self.world.begin_now(client)
     }
 
@@ -383,10 +351,11 @@ impl<'a> Stepper<'a> {
             let enabled = self.world.drain_enabled();
             if enabled.is_empty() {
                 // Whoever waited for a lock has it, or is gone: its timeout means nothing.
-                let free = self.locked.iter().position(|flight| !self.world.is_blocked(*flight));
+                let free =
+                    self.progress.locked.iter().position(|flight| !self.world.is_blocked(*flight));
                 match free {
                     Some(place) => {
-                        let flight = self.locked.remove(place);
+                        let flight = self.progress.locked.remove(place);
                         self.world.expire(flight)?;
                     }
                     None => return Ok(()),
@@ -406,18 +375,20 @@ impl<'a> Stepper<'a> {
                 if pause < PAUSE_THAT_MATTERS && after < PAUSE_THAT_MATTERS {
                     return self.begin(client);
                 }
-                self.sleeping.push((now + pause.max(after), Sleeper::Client(client)));
+                self.progress.sleeping.push((now + pause.max(after), Sleeper::Client(client)));
             }
-            Enabled::Execute { flight, .. } => self.flying.push(flight),
+            Enabled::Execute { flight, .. } => self.progress.flying.push(flight),
             Enabled::Deliver { flight } => self.world.deliver(flight)?,
-            Enabled::Expire { flight } if self.world.is_blocked(flight) => self.locked.push(flight),
+            Enabled::Expire { flight } if self.world.is_blocked(flight) => {
+                self.progress.locked.push(flight)
+            }
             Enabled::Expire { flight } => self.world.expire(flight)?,
             Enabled::Wake { flight, after } => {
-                self.invoked[self.world.pending(flight).client] = true;
-                self.sleeping.push((now + after, Sleeper::Step(flight)));
+                self.progress.invoked[self.world.pending(flight).client] = true;
+                self.progress.sleeping.push((now + after, Sleeper::Step(flight)));
             }
             Enabled::Disconnect { connection } => match self.world.matters(connection) {
-                true => self.hanging.push(connection),
+                true => self.progress.hanging.push(connection),
                 false => self.world.disconnect(connection)?,
             },
             Enabled::Tick { client, idle } => self.end_round(client, idle),
@@ -427,7 +398,7 @@ impl<'a> Stepper<'a> {
 
     fn end_round(&mut self, client: usize, idle: bool) {
         let begun = self.world.begun(client) > 0;
-        let work = self.background[client].as_mut().expect("it is background work");
+        let work = self.progress.background[client].as_mut().expect("it is background work");
         work.waiting = true;
         work.dirty = !idle;
         if idle && begun {
@@ -442,16 +413,16 @@ impl<'a> Stepper<'a> {
     /// Operations that returned have looked at the order of their rows' commits.
     fn note_returns(&mut self, before: Before, effects: &mut Effects) {
         let history = self.world.history();
-        if self.monitor.watches_views() && history.commits.len() > before.commits {
+        if self.progress.monitor.watches_views() && history.commits.len() > before.commits {
             effects.footprint.note(Location::CommitClock, Access::Write);
         }
         let before = before.ops;
         let mut returned = history.ops[before..].iter();
-        if self.monitor.watches_views() && returned.any(|op| op.kind == OpKind::Read) {
+        if self.progress.monitor.watches_views() && returned.any(|op| op.kind == OpKind::Read) {
             effects.footprint.note(Location::CommitClock, Access::Read);
         }
         let client_of = |op: OpId| self.world.place_of_client(op.client());
-        self.monitor.ended(before, history, client_of);
+        self.progress.monitor.ended(before, history, client_of);
         for op in &history.ops[before..] {
             effects.returned = true;
             if op.kind == OpKind::Read
@@ -466,7 +437,7 @@ impl<'a> Stepper<'a> {
     fn note_background(&mut self, effects: &Effects) {
         let touched = &self.world.footprint;
         let writes = touched.entries().iter().any(|(_, access)| *access != Access::Read);
-        for (client, work) in self.background.iter_mut().enumerate() {
+        for (client, work) in self.progress.background.iter_mut().enumerate() {
             let Some(work) = work else { continue };
             if effects.everything {
                 work.dirty |= work.waiting;

@@ -49,8 +49,8 @@ impl<'s> Stepper<'s> {
     /// The places of clients in the form of this state. Which of them have a name already is
     /// part of the form: of two states of one form the same clients keep their places.
     pub(super) fn places(&self, names: &CasNames, into: &mut Fold128) -> Places {
-        let background = self.background.iter().any(Option::is_some);
-        let rounds = |client: usize| match self.background[client] {
+        let background = self.progress.background.iter().any(Option::is_some);
+        let rounds = |client: usize| match self.progress.background[client] {
             Some(_) if self.world.is_anonymous(client) => self.world.begun(client) as u32,
             _ => 0,
         };
@@ -60,7 +60,7 @@ impl<'s> Stepper<'s> {
 
     /// By place, the client that stands there; empty when each stands in its own.
     fn order_of_twins(&self, names: &CasNames, into: &mut Fold128) -> Vec<usize> {
-        if self.monitor.names_clients() || self.twins.iter().all(Option::is_none) {
+        if self.progress.monitor.names_clients() || self.twins.iter().all(Option::is_none) {
             return Vec::new();
         }
         let key = |client: usize| self.world.is_anonymous(client).then(|| self.key(client, names));
@@ -94,7 +94,7 @@ impl<'s> Stepper<'s> {
     fn key(&self, client: usize, names: &CasNames) -> u128 {
         let mut hasher = Fold128::default();
         self.world.fingerprint_of_client(client, names, &mut hasher);
-        (self.invoked[client], self.monitor.known(client)).hash(&mut hasher);
+        (self.progress.invoked[client], self.progress.monitor.known(client)).hash(&mut hasher);
         hasher.finish128()
     }
 

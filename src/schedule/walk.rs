@@ -113,9 +113,9 @@ impl Mishaps {
         let allows = |rule| !stride.swarm || seed.draw(Purpose::Swarm, rule, 0) >> 63 == 0;
         Mishaps {
             seed,
-            strikes: moments(0, stepper.bounds.faults),
-            pauses: moments(1, stepper.bounds.advances),
-            allowed: (0..stepper.lasting.len() as u64).map(allows).collect(),
+            strikes: moments(0, stepper.progress.bounds.faults),
+            pauses: moments(1, stepper.progress.bounds.advances),
+            allowed: (0..stepper.progress.lasting.len() as u64).map(allows).collect(),
         }
     }
 
@@ -126,7 +126,7 @@ impl Mishaps {
             return Some(Choice::Advance);
         }
         if is_due(&self.strikes)
-            && stepper.bounds.faults > 0
+            && stepper.progress.bounds.faults > 0
             && let Some(fault) = self.fault(stepper, moment)
         {
             self.strikes.pop();

@@ -3,26 +3,29 @@
 //! It knows what *can* happen and makes it happen when told; the scheduler decides when.
 //! Each method that makes something happen leaves what it made possible in `enabled`.
 //! Sending is in `send.rs`, taking effect in `execute.rs`, returning in `finish.rs`, faults of
-//! the world and deaths in `calamity.rs`; what there is in `state.rs`.
+//! the world and deaths in `calamity.rs`; what changes and can be copied is in `state.rs`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::actor::{Actor, Task};
 use super::change_log::ChangeLog;
+use super::client::{Client, Current};
 use super::error::RunError;
-use super::identity::{Event, Trail};
+use super::followers::Followers;
+use super::identity::Event;
 use super::injector::Injector;
 use super::memory::Memory;
 use super::recorder::Recorder;
 use super::replica::Replica;
 use super::ring::Ring;
-use super::state::{Client, Connection, Current, Flight, Process, Task};
+use super::state::{Process, State};
 use crate::backend::{Cache, Database};
 use crate::history::record::{History, KeyId, StepKind};
 use crate::operation::{Action, ClientId, Op, OpId, ProcessId, Reply};
-use crate::pattern::{AnyPattern, App, Cx, Entry, Failure, Port, Settings, Tick, outbox_table};
+use crate::pattern::{AnyPattern, App, Entry, Failure, Settings, Tick, outbox_table};
 use crate::plan::{Plan, PlannedOp};
 use crate::scenario::OnTimeout;
 use crate::seed::Seed;
@@ -59,44 +62,38 @@ pub(crate) enum Enabled {
     Tick { client: usize, idle: bool },
 }
 
+/// A world: what never changes, what can be copied, and what can be neither.
 pub(crate) struct World<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) entry: &'a Entry,
-    pub(super) settings: &'a Settings,
-    pub(super) seed: Seed,
-    pub(super) app: Rc<App>,
-    pub(super) rules: &'a Rules,
+    pub(super) fixed: Fixed<'a>,
+    pub(super) state: State,
     pub(super) cache: &'a mut dyn Cache,
     pub(super) database: &'a mut dyn Database,
-    pub(super) ring: Option<Ring>,
-    pub(super) nodes: usize,
-    pub(super) clients: Vec<Client>,
-    pub(super) processes: Vec<Process>,
-    pub(super) flights: Vec<Option<Flight>>,
-    pub(super) free: Vec<usize>,
-    pub(super) connections: Vec<Connection>,
+    /// The running side of each client.
+    pub(super) actors: Vec<Actor>,
+    /// Its counts are not copied: a scheduler that goes back makes faults happen by itself.
     pub(super) injector: Injector,
-    pub(super) recorder: Recorder,
-    pub(super) replica: Option<Replica>,
-    /// Kept where the pattern reads it.
-    pub(super) log: Option<ChangeLog>,
-    pub(super) now: Time,
+    /// What has become possible and was not taken yet: empty between two choices.
     pub(super) enabled: Vec<Enabled>,
-    pub(super) bypasses: u32,
-    pub(super) bypass_connection: Option<ConnectionId>,
     /// What the steps since it was last cleared read and wrote; off unless a scheduler wants it.
     pub(super) footprint: Footprint,
-    /// Whether a scheduler chooses everything itself, faults included.
-    pub(super) manual: bool,
-    /// Whether it also compares states, or goes back to them.
-    pub(super) keeps_trails: bool,
-    /// Steps of ordinary clients and of the bypass under way; background work idles when
-    /// this is 0 and it found nothing to do.
-    pub(super) under_way: usize,
-    /// Clients of the application that have operations left.
-    pub(super) active: usize,
-    /// How often a future has moved on, or gone.
+    /// How often a future has moved on, or gone, in all schedules together.
     moves: u64,
+}
+
+/// What never changes while a world lives.
+pub(super) struct Fixed<'a> {
+    pub plan: &'a Plan,
+    pub entry: &'a Entry,
+    pub settings: &'a Settings,
+    pub seed: Seed,
+    pub app: Rc<App>,
+    pub rules: &'a Rules,
+    pub ring: Option<Ring>,
+    pub nodes: usize,
+    /// Whether a scheduler chooses everything itself, faults included.
+    pub manual: bool,
+    /// Whether it also compares states, or goes back to them.
+    pub keeps_trails: bool,
 }
 
 /// What the world is made of.
@@ -117,54 +114,49 @@ pub(crate) struct Parts<'a> {
 impl<'a> World<'a> {
     pub fn new(parts: Parts<'a>) -> Result<World<'a>, RunError> {
         let nodes = parts.node_names.len().max(1);
-        let mut world = World {
-            plan: parts.plan,
-            entry: parts.entry,
-            settings: parts.settings,
-            seed: parts.seed,
-            app: Rc::new(parts.app),
-            rules: parts.rules,
-            cache: parts.cache,
-            database: parts.database,
-            ring: (nodes > 1).then(|| Ring::new(parts.node_names)),
-            nodes,
-            clients: Vec::new(),
-            processes: Vec::new(),
-            flights: Vec::new(),
-            free: Vec::new(),
-            connections: Vec::new(),
-            injector: parts.injector,
-            recorder: parts.recorder,
+        let followers = Followers {
             replica: parts.rules.replica_lag.map(|_| Replica::default()),
             log: parts.entry.traits.reads_log.then(ChangeLog::default),
-            now: Time::ZERO,
+        };
+        let mut world = World {
+            fixed: Fixed {
+                plan: parts.plan,
+                entry: parts.entry,
+                settings: parts.settings,
+                seed: parts.seed,
+                app: Rc::new(parts.app),
+                rules: parts.rules,
+                ring: (nodes > 1).then(|| Ring::new(parts.node_names)),
+                nodes,
+                manual: false,
+                keeps_trails: false,
+            },
+            state: State::new(parts.recorder, followers, parts.plan.clients().len()),
+            cache: parts.cache,
+            database: parts.database,
+            actors: Vec::new(),
+            injector: parts.injector,
             enabled: Vec::new(),
-            bypasses: 0,
-            bypass_connection: None,
             footprint: Footprint::off(),
-            manual: false,
-            keeps_trails: false,
-            under_way: 0,
-            active: parts.plan.clients().len(),
             moves: 0,
         };
-        world.recorder.history.readers_validate = world.entry.traits.validates;
+        world.state.recorder.history.readers_validate = world.fixed.entry.traits.validates;
         world.create_rows()?;
         world.create_processes()?;
         Ok(world)
     }
 
     fn create_rows(&mut self) -> Result<(), RunError> {
-        let entity = Rc::clone(&self.app);
+        let entity = Rc::clone(&self.fixed.app);
         let mut tables = entity.entity.tables();
-        if self.entry.traits.outbox {
+        if self.fixed.entry.traits.outbox {
             tables.push(outbox_table());
         }
-        self.database.create(&tables, self.plan.rows())?;
-        for (_, row) in self.plan.rows() {
+        self.database.create(&tables, self.fixed.plan.rows())?;
+        for (_, row) in self.fixed.plan.rows() {
             let key = self.row_key(row.id);
-            self.recorder.history.initial.push((key, row.version));
-            if let Some(replica) = &mut self.replica {
+            self.state.recorder.history.initial.push((key, row.version));
+            if let Some(replica) = &mut self.state.followers.replica {
                 replica.load(row);
             }
         }
@@ -172,17 +164,17 @@ impl<'a> World<'a> {
     }
 
     fn create_processes(&mut self) -> Result<(), RunError> {
-        for number in 0..self.plan.processes() {
+        for number in 0..self.fixed.plan.processes() {
             let pattern = self.start_pattern()?;
-            self.processes.push(Process { memory: Memory::default(), pattern });
-            if self.entry.traits.background {
-                let client = self.clients.len();
+            self.state.processes.push(Process { memory: Memory::default(), pattern });
+            if self.fixed.entry.traits.background {
+                let client = self.state.clients.len();
                 self.add_client(ClientId::background(ProcessId(number)), number as usize);
                 self.enabled.push(Enabled::Tick { client, idle: true });
             }
         }
-        for planned in self.plan.clients() {
-            let client = self.clients.len();
+        for planned in self.fixed.plan.clients() {
+            let client = self.state.clients.len();
             self.add_client(planned.id, planned.process.0 as usize);
             self.enabled.push(Enabled::Begin { client, after: Duration::ZERO });
         }
@@ -190,40 +182,30 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn start_pattern(&self) -> Result<Rc<dyn AnyPattern>, RunError> {
-        self.entry
-            .start(self.settings)
-            .map_err(|problem| RunError::Settings { pattern: self.entry.name.clone(), problem })
+        self.fixed.entry.start(self.fixed.settings).map_err(|problem| RunError::Settings {
+            pattern: self.fixed.entry.name.clone(),
+            problem,
+        })
     }
 
     fn add_client(&mut self, id: ClientId, process: usize) {
-        let port = Rc::new(Port::new(self.seed));
-        let cx = Rc::new(Cx::new(Rc::clone(&port), Rc::clone(&self.app)));
-        self.clients.push(Client {
-            id,
-            process,
-            port,
-            cx,
-            task: Task::Idle,
-            epoch: 0,
-            begun: 0,
-            cache_connections: vec![None; self.nodes],
-            database_connection: None,
-            current: Current::default(),
-            waiting: 0,
-            trail: Trail::default(),
-            moved: 0,
-        });
+        self.state.clients.push(Client::new(id, process, self.fixed.nodes));
+        self.actors.push(Actor::new(self.fixed.seed, &self.fixed.app));
     }
 
     /// The time now.
     pub fn now(&self) -> Time {
-        self.now
+        self.state.now
     }
 
     /// Time passes; it never goes back.
     pub fn advance(&mut self, to: Time) {
-        debug_assert!(to >= self.now, "virtual time went back from {} to {to}", self.now);
-        self.now = to;
+        debug_assert!(
+            to >= self.state.now,
+            "virtual time went back from {} to {to}",
+            self.state.now
+        );
+        self.state.now = to;
     }
 
     /// Takes what has become possible since the last call.
@@ -232,8 +214,8 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn row_key(&mut self, row: RowId) -> KeyId {
-        let app = &self.app;
-        self.recorder.row_key(row, || match app.keys.get(row.0 as usize) {
+        let app = &self.fixed.app;
+        self.state.recorder.row_key(row, || match app.keys.get(row.0 as usize) {
             Some(key) => key.clone(),
             None => app.entity.key(crate::step::Table(0), row),
         })
@@ -241,16 +223,16 @@ impl<'a> World<'a> {
 
     /// A client begins its next operation, if it has one.
     pub fn begin(&mut self, client: usize) -> Result<(), RunError> {
-        let number = self.clients[client].begun;
-        let id = self.clients[client].id;
-        let Some(op) = self.plan.op(id, number, &*self.app.entity) else {
-            self.active -= 1;
+        let number = self.state.clients[client].begun;
+        let id = self.state.clients[client].id;
+        let Some(op) = self.fixed.plan.op(id, number, &*self.fixed.app.entity) else {
+            self.state.active -= 1;
             return Ok(());
         };
-        self.clients[client].begun += 1;
+        self.state.clients[client].begun += 1;
         self.start_op(client, op);
         if let Some(arrival) = self.arrival(client, number) {
-            self.clients[client].current.start = arrival;
+            self.state.clients[client].current.start = arrival;
         }
         self.poll(client)
     }
@@ -259,31 +241,31 @@ impl<'a> World<'a> {
     /// got round to it: else a slow server would hide the waiting that it causes.
     fn arrival(&self, client: usize, number: usize) -> Option<Time> {
         let planned = self.planned(client, number)?;
-        self.plan.open_loop().then_some(Time(planned.wait))
+        self.fixed.plan.open_loop().then_some(Time(planned.wait))
     }
 
     pub(super) fn planned(&self, client: usize, number: usize) -> Option<&PlannedOp> {
-        let id = self.clients[client].id;
-        self.plan.clients().get(id.0 as usize)?.ops.get(number)
+        let id = self.state.clients[client].id;
+        self.fixed.plan.clients().get(id.0 as usize)?.ops.get(number)
     }
 
     /// When a client's next operation begins.
     pub fn next_begin(&self, client: usize) -> Time {
-        match self.planned(client, self.clients[client].begun) {
-            None => self.now,
-            Some(planned) if self.plan.open_loop() => self.now.max(Time(planned.wait)),
-            Some(planned) => self.now + Duration::from_nanos(planned.wait),
+        match self.planned(client, self.state.clients[client].begun) {
+            None => self.state.now,
+            Some(planned) if self.fixed.plan.open_loop() => self.state.now.max(Time(planned.wait)),
+            Some(planned) => self.state.now + Duration::from_nanos(planned.wait),
         }
     }
 
     /// Clients that still have something to do.
     pub fn active(&self) -> usize {
-        self.active
+        self.state.active
     }
 
     /// Background clients.
     pub fn background(&self) -> usize {
-        self.clients.iter().filter(|client| !client.id.is_ordinary()).count()
+        self.state.clients.iter().filter(|client| !client.id.is_ordinary()).count()
     }
 
     /// No fault strikes from now on.
@@ -293,14 +275,13 @@ impl<'a> World<'a> {
 
     /// The history so far, and the end of the recording.
     pub fn into_history(self) -> History {
-        self.recorder.history
+        self.state.recorder.history
     }
 
     fn start_op(&mut self, client: usize, op: Op) {
-        let now = self.now;
-        let pattern = Rc::clone(&self.processes[self.clients[client].process].pattern);
-        let client = &mut self.clients[client];
-        let current = &mut client.current;
+        let now = self.state.now;
+        let pattern = Rc::clone(&self.state.processes[self.state.clients[client].process].pattern);
+        let current = &mut self.state.clients[client].current;
         current.id = op.id;
         current.kind = Some(op.action.kind());
         current.start = now;
@@ -318,23 +299,25 @@ impl<'a> World<'a> {
             | Action::Insert(id, _)
             | Action::Delete(id) => current.rows.push(*id),
         }
-        client.port.begin(op.id);
-        client.task = Task::Op(pattern.start(Rc::clone(&client.cx), op));
+        let actor = &mut self.actors[client];
+        actor.port.begin(op.id);
+        actor.task = Task::Op(pattern.start(Rc::clone(&actor.cx), op));
     }
 
     /// A process does one round of background work.
     pub fn tick(&mut self, client: usize) -> Result<(), RunError> {
-        if !matches!(self.clients[client].task, Task::Idle) {
+        if !self.actors[client].is_idle() {
             return Ok(());
         }
-        let now = self.now;
-        let pattern = Rc::clone(&self.processes[self.clients[client].process].pattern);
-        let client_state = &mut self.clients[client];
+        let now = self.state.now;
+        let pattern = Rc::clone(&self.state.processes[self.state.clients[client].process].pattern);
+        let client_state = &mut self.state.clients[client];
         client_state.begun += 1;
         let id = OpId::new(client_state.id, client_state.begun as u32);
         client_state.current = Current { id, start: now, ..Current::default() };
-        client_state.port.begin(id);
-        client_state.task = Task::Tick(pattern.start_tick(Rc::clone(&client_state.cx)));
+        let actor = &mut self.actors[client];
+        actor.port.begin(id);
+        actor.task = Task::Tick(pattern.start_tick(Rc::clone(&actor.cx)));
         self.poll(client)
     }
 
@@ -343,14 +326,14 @@ impl<'a> World<'a> {
         let mut context = Context::from_waker(Waker::noop());
         let shown = self.shown_time();
         self.note_move(client);
-        let state = &mut self.clients[client];
-        state.port.set_now(shown);
-        if self.keeps_trails {
-            state.trail.keep(Event::Polled(shown));
+        let actor = &mut self.actors[client];
+        actor.port.set_now(shown);
+        if self.fixed.keeps_trails {
+            self.state.clients[client].trail.keep(Event::Polled(shown));
         }
         // A panic of the pattern is a finding about the pattern, not the end of the run. Its
         // future is dropped and never polled again, so no broken state of it is observed.
-        let polled = catch_unwind(AssertUnwindSafe(|| match &mut state.task {
+        let polled = catch_unwind(AssertUnwindSafe(|| match &mut actor.task {
             Task::Idle => Poll::Pending,
             Task::Op(op) => op.as_mut().poll(&mut context).map(Finished::Op),
             Task::Tick(tick) => tick.as_mut().poll(&mut context).map(Finished::Tick),
@@ -368,15 +351,15 @@ impl<'a> World<'a> {
     /// A client's future moves on, or is dropped.
     pub(super) fn note_move(&mut self, client: usize) {
         self.moves += 1;
-        self.clients[client].moved = self.moves;
+        self.actors[client].moved = self.moves;
     }
 
     fn send_all(&mut self, client: usize) -> Result<(), RunError> {
         // A fault that strikes a command may end the operation, and with it what else was
         // sent: then the port is empty, or another.
-        while let Some((ticket, command)) = self.clients[client].port.take_sent() {
-            if self.keeps_trails {
-                self.clients[client].trail.keep(Event::Sent(StepKind::of(&command)));
+        while let Some((ticket, command)) = self.actors[client].port.take_sent() {
+            if self.fixed.keeps_trails {
+                self.state.clients[client].trail.keep(Event::Sent(StepKind::of(&command)));
             }
             self.send(client, ticket, command)?;
         }
@@ -384,18 +367,18 @@ impl<'a> World<'a> {
     }
 
     fn take_marks(&mut self, client: usize) {
-        while let Some(mark) = self.clients[client].port.take_mark() {
-            self.recorder.mark(mark);
+        while let Some(mark) = self.actors[client].port.take_mark() {
+            self.state.recorder.mark(mark);
         }
     }
 
     fn check_not_stuck(&self, client: usize) -> Result<(), RunError> {
-        let client = &self.clients[client];
-        if client.waiting > 0 || matches!(client.task, Task::Idle) {
+        let (client, actor) = (&self.state.clients[client], &self.actors[client]);
+        if client.waiting > 0 || actor.is_idle() {
             return Ok(());
         }
         Err(RunError::Stuck {
-            pattern: self.entry.name.clone(),
+            pattern: self.fixed.entry.name.clone(),
             op: client.current.id,
             step: client.current.steps,
         })

@@ -1,0 +1,144 @@
+//! The fingerprint of a stepper's state; what of a world is in it, `identity.rs` says.
+
+use std::hash::Hash;
+
+use super::identity::Fold128;
+use super::progress::{Background, Progress, Sleeper};
+use super::stepper::{Bounds, Stepper};
+use super::story;
+use super::symmetry::Places;
+use super::terms::{counts, feed};
+use crate::backend::memcached_model::CasNames;
+use crate::history::record::History;
+use crate::operation::OpId;
+use crate::time::Time;
+
+impl Stepper<'_> {
+    /// A fingerprint of what servers hold and operations returned.
+    pub fn end(&self) -> u128 {
+        let mut hasher = Fold128::default();
+        self.world.fingerprint_of_servers(&mut CasNames::new(), &mut hasher);
+        self.progress.monitor.returned().hash(&mut hasher);
+        hasher.finish128()
+    }
+
+    /// Feeds the state to a hasher, and says which client stands in which place of it; `None`
+    /// when a server's state cannot be seen.
+    pub fn fingerprint(&self, into: &mut Fold128) -> Option<Places> {
+        let Progress {
+            bounds,
+            flying,
+            sleeping,
+            locked,
+            hanging,
+            background,
+            invoked,
+            lasting,
+            monitor,
+            deadlocks,
+            // How it came here.
+            choices: _,
+        } = &self.progress;
+        let mut names = self.world.cas_names();
+        if !self.world.fingerprint_of_servers(&mut names, into) {
+            return None;
+        }
+        let places = self.places(&names, into);
+        self.world.fingerprint_of_clients(&places, &mut names, into);
+        let mut flying: Vec<_> = flying.iter().map(|flight| self.name(*flight, &places)).collect();
+        flying.sort_unstable();
+        feed("Progress.flying", &flying, into);
+        for flight in locked {
+            let (op, number, _) = self.name(*flight, &places);
+            feed("Progress.locked", &(op, number), into);
+        }
+        self.fingerprint_sleeping(sleeping, &places, into);
+        for work in background.iter().flatten() {
+            work.fingerprint(into);
+        }
+        for place in 0..invoked.len() {
+            feed("Progress.invoked", &invoked[places.client_at(place)], into);
+        }
+        feed("Progress.lasting", lasting, into);
+        let Bounds { faults, advances } = bounds;
+        feed("Bounds.faults", faults, into);
+        feed("Bounds.advances", advances, into);
+        feed("Progress.hanging", &hanging.len(), into);
+        let history = self.world.history();
+        monitor.fingerprint(history, &self.open_operations(&places), &places, into);
+        if monitor.names_hazards() {
+            self.fingerprint_reached(history, into);
+        }
+        feed("Progress.deadlocks", &(*deadlocks > 0), into);
+        Some(places)
+    }
+
+    /// A step under way by the name that its operation has in the state's form.
+    fn name(&self, flight: usize, places: &Places) -> (OpId, u32, Option<u128>) {
+        let pending = self.world.pending(flight);
+        let op = self.renamed(pending.op, places);
+        self.world.flight(flight).identity(op, pending.current)
+    }
+
+    fn fingerprint_sleeping(
+        &self,
+        sleeping: &[(Time, Sleeper)],
+        places: &Places,
+        into: &mut Fold128,
+    ) {
+        let moment = self.next_moment();
+        let name = |(at, sleeper): &(Time, Sleeper)| {
+            // Rounded up to what clients see of the time.
+            let left = at.0.saturating_sub(moment.0).div_ceil(1_000);
+            match sleeper {
+                Sleeper::Step(flight) => {
+                    let (op, number, _) = self.name(*flight, places);
+                    (left, op.0, number)
+                }
+                Sleeper::Client(client) => (left, places.place_of(*client) as u64, u32::MAX),
+            }
+        };
+        let mut sleeping: Vec<_> = sleeping.iter().map(name).collect();
+        sleeping.sort_unstable();
+        feed("Progress.sleeping", &sleeping, into);
+    }
+
+    /// Operations that have been invoked and have not ended, in the order of the form's places.
+    fn open_operations(&self, places: &Places) -> Vec<OpId> {
+        let invoked = &self.progress.invoked;
+        let clients = (0..invoked.len()).map(|place| places.client_at(place));
+        let open = clients.filter(|client| invoked[*client] && self.world.is_busy(*client));
+        open.map(|client| self.world.op_of(client)).collect()
+    }
+
+    /// Feeds who has reached which node, of lasting faults that keep out only some.
+    fn fingerprint_reached(&self, history: &History, into: &mut Fold128) {
+        let keeps_some_out = |rule: u16| {
+            let fault = self.world.fault(rule);
+            fault.what.lasts() && fault.clients.is_some()
+        };
+        if !counts("story::reached") {
+            return;
+        }
+        for fault in history.faults.iter().filter(|fault| keeps_some_out(fault.rule)) {
+            story::reached(history, fault.at, into);
+        }
+    }
+}
+
+impl Background {
+    fn fingerprint(&self, into: &mut Fold128) {
+        let Background {
+            waiting,
+            dirty,
+            looked_at,
+            // Within a round it follows from what the round was told.
+            round: _,
+        } = self;
+        feed("Background.waiting", waiting, into);
+        feed("Background.dirty", dirty, into);
+        for (location, _) in looked_at.iter().flat_map(|footprint| footprint.entries()) {
+            feed("Background.looked_at", location, into);
+        }
+    }
+}

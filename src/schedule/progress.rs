@@ -1,0 +1,62 @@
+//! How far a [`Stepper`](super::stepper::Stepper) has come, beside what its world holds: what
+//! could happen next, and what it may cost. The fields are listed where they are copied and
+//! named, without `..`, as those of a [`State`](super::state::State) are.
+
+use super::choice::Choice;
+use super::monitor::Monitor;
+use super::stepper::Bounds;
+use super::terms::become_like;
+use crate::step::{Access, ConnectionId, Footprint, Location};
+use crate::time::Time;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sleeper {
+    /// A step of an operation that is a sleep.
+    Step(usize),
+    /// A client whose next operation comes after a pause.
+    Client(usize),
+}
+
+/// The background work of a process.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Background {
+    /// Between two rounds.
+    pub waiting: bool,
+    /// Its source may have changed since its last idle round.
+    pub dirty: bool,
+    /// What its last idle round looked at; `None` before the first.
+    pub looked_at: Option<Footprint>,
+    /// What the round under way has looked at.
+    pub round: Vec<(Location, Access)>,
+}
+
+/// What a stepper holds beside its world.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Progress {
+    pub bounds: Bounds,
+    /// Steps under way that may take effect.
+    pub flying: Vec<usize>,
+    pub sleeping: Vec<(Time, Sleeper)>,
+    /// Statements that wait for a lock.
+    pub locked: Vec<usize>,
+    pub hanging: Vec<ConnectionId>,
+    /// By client; empty for ordinary ones.
+    pub background: Vec<Option<Background>>,
+    /// By client: whether its operation counts as invoked.
+    pub invoked: Vec<bool>,
+    /// By rule: whether a lasting fault lasts.
+    pub lasting: Vec<bool>,
+    pub monitor: Monitor,
+    /// Times at which the clock moved on although nothing but waiting for a lock was left.
+    pub deadlocks: u32,
+    pub choices: Vec<Choice>,
+}
+
+impl Progress {
+    pub fn become_like(&mut self, other: &Progress) {
+        become_like!(Progress: self, other;
+            bounds, flying, sleeping, locked, hanging, background, invoked, lasting, deadlocks,
+            choices;
+            parts monitor);
+    }
+}
