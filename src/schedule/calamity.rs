@@ -49,16 +49,17 @@ impl World<'_> {
         let actor = &mut self.actors[client];
         let task = std::mem::replace(&mut actor.task, Task::Idle);
         let was_op = matches!(task, Task::Op(_));
+        let was_idle = matches!(task, Task::Idle);
         drop(task);
         actor.port.clear();
         self.end_abruptly(client, was_op);
         self.orphan_flights();
         self.abandon_transaction(client);
-        self.go_on(client, false, std::time::Duration::ZERO);
+        self.go_on(client, was_idle, std::time::Duration::ZERO);
     }
 
-    /// A client whose operation ended abruptly begins its next one. One that was idle has that
-    /// enabled already.
+    /// A client whose operation ended abruptly begins its next one. One that was idle, since its
+    /// operation had not waited for its last step, has that enabled already.
     fn go_on(&mut self, client: usize, was_idle: bool, after: std::time::Duration) {
         if !was_idle {
             self.enabled.push(match self.state.clients[client].id.is_ordinary() {
