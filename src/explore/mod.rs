@@ -18,6 +18,8 @@ mod replay;
 mod result;
 mod search;
 mod smallest;
+#[cfg(test)]
+mod states;
 mod subject;
 mod window;
 

@@ -379,6 +379,14 @@ pub struct StepRecord {
     pub absent: bool,
 }
 
+impl StepRecord {
+    /// Whether it has counted something up or down.
+    pub fn is_increment(&self) -> bool {
+        let kinds = [StepKind::CacheIncr, StepKind::CacheDecr, StepKind::CacheMetaArithmetic];
+        kinds.contains(&self.kind) && self.result == StepResult::Done
+    }
+}
+
 /// A fault that struck.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultRecord {

@@ -159,3 +159,22 @@ fn is_pending(task: &mut Task) -> bool {
     }));
     matches!(polled, Ok(Poll::Pending))
 }
+
+#[cfg(test)]
+impl Stepper<'_> {
+    /// A part in which this state differs from the one of a copy.
+    pub fn difference(&self, saved: &Checkpoint) -> Option<&'static str> {
+        let (state, other) = (&self.world.state, &saved.world.state);
+        let standings: Vec<Standing> = self.world.actors.iter().map(Actor::standing).collect();
+        let stand_alike = standings.iter().zip(&saved.world.standings).all(|(one, other)| {
+            // `moved` tells executions apart.
+            let Standing { doing, moved: _, abandoned, asked_name } = one;
+            (doing, abandoned, asked_name) == (&other.doing, &other.abandoned, &other.asked_name)
+        });
+        match () {
+            () if self.progress != saved.progress => Some("progress"),
+            () if !stand_alike => Some("an actor"),
+            () => state.difference(other),
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use crate::step::Footprint;
 
 /// What a choice touched: the basis of independence.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Effects {
     /// Whose step it was.
     pub client: Option<usize>,

@@ -41,10 +41,16 @@ mod terms;
 mod walk;
 mod world;
 
+#[cfg(test)]
+pub(crate) use checkpoint::Checkpoint;
 pub use choice::Choice;
+#[cfg(test)]
+pub(crate) use effects::Effects;
 pub use error::RunError;
 pub use exhaust::{Effort, Search};
 pub(crate) use exhaust::{OnServers, Servers, Visitor, exhaust};
+#[cfg(test)]
+pub(crate) use identity::Fold128;
 #[cfg(all(feature = "memcached", feature = "serve"))]
 pub(crate) use injector::{COMMITTED, Injector, Target, bit};
 #[cfg(all(feature = "memcached", feature = "serve"))]
@@ -57,6 +63,10 @@ pub(crate) use ring::Ring;
 pub use seeded::{Setup, simulate};
 pub use stepper::Bounds;
 pub(crate) use stepper::Stepper;
+#[cfg(test)]
+pub(crate) use symmetry::Places;
+#[cfg(test)]
+pub(crate) use terms::{leaving_out, terms_of};
 
 /// Which node has a key, given the nodes' names.
 pub fn route(node_names: &[String]) -> impl Fn(&crate::step::Key) -> crate::step::NodeId + use<> {

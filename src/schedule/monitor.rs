@@ -14,6 +14,7 @@ use super::symmetry::Places;
 use super::terms::{become_like, counts, feed};
 use crate::history::record::{History, KeyId, OpRecord, Reported};
 use crate::operation::{OpId, OpKind, Outcome};
+use crate::step::Key;
 
 /// What the verdict is about, beside the final state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -201,12 +202,41 @@ impl Monitor {
                 feed("Monitor.open ended", &track.real_time.then_some(ended), into);
             }
         }
+        if track.writes && counts("History.steps, increments") {
+            hash_increments(history, open_ops, into);
+        }
         if track.views && counts("History.commits") {
             hash_commits(history, into);
         }
         if track.causes && counts("story") {
             story::fingerprint(history, open_ops, into);
         }
+    }
+}
+
+/// Which counters were counted up twice for one operation, and which once, of an operation that
+/// may do so again: it cannot know when a reply was lost.
+fn hash_increments(history: &History, open_ops: &[OpId], into: &mut impl Hasher) {
+    let increments = history.steps.iter().filter(|step| step.is_increment());
+    let mut seen: Vec<(OpId, Option<KeyId>)> = Vec::new();
+    let mut twice: Vec<Option<&Key>> = Vec::new();
+    for step in increments {
+        match seen.contains(&(step.op, step.key)) {
+            true => twice.push(step.key.map(|key| history.keys.name(key))),
+            false => seen.push((step.op, step.key)),
+        }
+    }
+    if seen.is_empty() {
+        return;
+    }
+    twice.sort_unstable();
+    twice.dedup();
+    twice.hash(into);
+    for op in open_ops {
+        let mut once: Vec<_> = seen.iter().filter(|(of, _)| of == op).collect();
+        once.sort_unstable_by_key(|(_, key)| key.map(|key| history.keys.name(key)));
+        once.iter().for_each(|(_, key)| key.map(|key| history.keys.name(key)).hash(into));
+        once.len().hash(into);
     }
 }
 

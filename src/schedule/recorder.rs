@@ -104,6 +104,15 @@ impl Recorder {
         become_like(&mut self.history, &other.history);
     }
 
+    #[cfg(test)]
+    pub fn has_recorded_the_same(&self, other: &Recorder) -> bool {
+        let Recorder { history, keep, next_step, order, row_keys, dense_row_keys, stamps: _ } =
+            self;
+        (history, keep, next_step, order)
+            == (&other.history, &other.keep, &other.next_step, &other.order)
+            && (row_keys, dense_row_keys) == (&other.row_keys, &other.dense_row_keys)
+    }
+
     /// What an answer says, together with the command that it answers.
     pub fn seen(&mut self, command: &Command, answer: &Answer) -> Seen {
         let value = match (answer, command) {

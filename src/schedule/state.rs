@@ -77,6 +77,27 @@ impl State {
     }
 }
 
+#[cfg(test)]
+impl State {
+    /// A part in which it differs from another.
+    pub fn difference(&self, other: &State) -> Option<&'static str> {
+        let State { clients, processes, network, followers, bypass, recorder, active, now } = self;
+        let memory = |processes: &[Process]| -> Vec<Memory> {
+            processes.iter().map(|process| process.memory.clone()).collect()
+        };
+        match () {
+            () if *clients != other.clients => Some("a client"),
+            () if memory(processes) != memory(&other.processes) => Some("a process"),
+            () if *network != other.network => Some("the network"),
+            () if *followers != other.followers => Some("a follower of the database"),
+            () if *bypass != other.bypass => Some("the bypass"),
+            () if !recorder.has_recorded_the_same(&other.recorder) => Some("the record"),
+            () if (active, now) != (&other.active, &other.now) => Some("the time"),
+            () => None,
+        }
+    }
+}
+
 /// A process: memory that its clients share, and their instance of the pattern.
 #[derive(Clone)]
 pub(super) struct Process {

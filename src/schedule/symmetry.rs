@@ -109,8 +109,8 @@ impl<'s> Stepper<'s> {
         }
         let number = match places.rounds(self.world.place_of_client(op.client())) {
             0 => op.number(),
-            // The same there and back.
-            rounds => rounds - op.number(),
+            // The same there and back, also of rounds that are still to come.
+            rounds => rounds.wrapping_sub(op.number()),
         };
         OpId::new(self.client_as(op.client(), to), number)
     }

@@ -43,7 +43,44 @@ pub(super) fn feed(term: &'static str, value: &(impl Hash + ?Sized), into: &mut 
 }
 
 /// Whether a term counts.
+#[cfg(not(test))]
 #[inline(always)]
 pub(super) fn counts(_: &'static str) -> bool {
     true
+}
+
+#[cfg(test)]
+pub(super) use without::counts;
+#[cfg(test)]
+pub(crate) use without::{leaving_out, terms_of};
+
+#[cfg(test)]
+mod without {
+    use std::cell::{Cell, RefCell};
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static LEFT_OUT: Cell<Option<&'static str>> = const { Cell::new(None) };
+        static MET: RefCell<Option<BTreeSet<&'static str>>> = const { RefCell::new(None) };
+    }
+
+    pub(in crate::schedule) fn counts(term: &'static str) -> bool {
+        MET.with_borrow_mut(|met| met.as_mut().map(|met| met.insert(term)));
+        LEFT_OUT.get() != Some(term)
+    }
+
+    /// Runs something without a term, in this thread.
+    pub(crate) fn leaving_out<T>(term: &'static str, run: impl FnOnce() -> T) -> T {
+        LEFT_OUT.set(Some(term));
+        let result = run();
+        LEFT_OUT.set(None);
+        result
+    }
+
+    /// Runs something; says which terms were asked about.
+    pub(crate) fn terms_of(run: impl FnOnce()) -> Vec<&'static str> {
+        MET.set(Some(BTreeSet::new()));
+        run();
+        MET.take().into_iter().flatten().collect()
+    }
 }

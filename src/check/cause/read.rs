@@ -176,13 +176,9 @@ pub fn of_torn_read(
 
 /// Increments that took effect more than once for one operation.
 pub(crate) fn applied_twice(history: &History) -> Vec<&StepRecord> {
-    let increments = |step: &&StepRecord| {
-        let kinds = [StepKind::CacheIncr, StepKind::CacheDecr, StepKind::CacheMetaArithmetic];
-        kinds.contains(&step.kind) && step.result == StepResult::Done
-    };
     let mut seen = FxHashSet::default();
     let mut twice = Vec::new();
-    for step in history.steps.iter().filter(increments) {
+    for step in history.steps.iter().filter(|step| step.is_increment()) {
         if !seen.insert((step.op, step.key)) {
             twice.push(step);
         }
