@@ -288,6 +288,16 @@ fn a_full_disk_is_no_success() {
     assert_eq!(status.code(), Some(5));
 }
 
+/// A process that does not outlive its test, also where that fails: a million runs fill the memory.
+struct KilledAtTheEnd(std::process::Child);
+
+impl Drop for KilledAtTheEnd {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn an_interruption_keeps_what_is_complete() {
     let folder = tempfile::tempdir().unwrap();
@@ -295,15 +305,16 @@ fn an_interruption_keeps_what_is_complete() {
     let path = file(&folder, "a.toml", &text);
     let out = folder.path().join("out");
     let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("staleproof"));
-    let mut child = command.arg("run").arg(&path).arg("--out").arg(&out).spawn().unwrap();
+    let child = command.arg("run").arg(&path).arg("--out").arg(&out).spawn().unwrap();
+    let mut child = KilledAtTheEnd(child);
     // The folder is made right before the handler is set and the first run begins.
     while !out.exists() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     std::thread::sleep(std::time::Duration::from_millis(500));
-    let pid = child.id().to_string();
+    let pid = child.0.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(child.0.wait().unwrap().code(), Some(130));
     let mut files = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
     let file = files.find(|path| path.extension().is_some_and(|e| e == "json")).unwrap();
     let result: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
