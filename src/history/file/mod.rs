@@ -14,7 +14,7 @@
 //!
 //! [`read`] reads one. Lines go through `scan`, which is quick, and only if that refuses them
 //! through `line`, which explains. Reading and collecting overlap on two cores.
-//! All that write one, [`write`] for recorded runs among them, do it through `writer`.
+//! All that write one, [`write()`] for recorded runs among them, do it through `writer`.
 
 mod chunk;
 mod collect;
