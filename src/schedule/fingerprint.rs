@@ -3,6 +3,7 @@
 use std::hash::Hash;
 
 use super::identity::Fold128;
+use super::monitor::replaced;
 use super::progress::{Background, Progress, Sleeper};
 use super::stepper::{Bounds, Stepper};
 use super::story;
@@ -66,6 +67,7 @@ impl Stepper<'_> {
         feed("Progress.hanging", &hanging.len(), into);
         let history = self.world.history();
         monitor.fingerprint(history, &self.open_operations(&places), &places, into);
+        self.fingerprint_replaced(history, &places, into);
         if monitor.names_hazards() {
             self.fingerprint_reached(history, into);
         }
@@ -109,6 +111,20 @@ impl Stepper<'_> {
         let clients = (0..invoked.len()).map(|place| places.client_at(place));
         let open = clients.filter(|client| invoked[*client] && self.world.is_busy(*client));
         open.map(|client| self.world.op_of(client)).collect()
+    }
+
+    /// Feeds what the commits of read-modify-writes replaced that have not ended.
+    fn fingerprint_replaced(&self, history: &History, places: &Places, into: &mut Fold128) {
+        let clients = (0..self.progress.invoked.len()).map(|place| places.client_at(place));
+        for client in clients.filter(|client| self.world.modifies(*client)) {
+            let writer = replaced(history, self.world.op_of(client)).map(|writer| {
+                match writer.client().is_ordinary() && writer != OpId::INITIAL {
+                    true => self.renamed(writer, places),
+                    false => writer,
+                }
+            });
+            feed("History.commits, before a modify", &writer, into);
+        }
     }
 
     /// Feeds who has reached which node, of lasting faults that keep out only some.

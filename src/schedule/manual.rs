@@ -6,7 +6,7 @@ use super::network::Fate;
 use super::world::{Enabled, World};
 use crate::fault::{Fault, What};
 use crate::history::record::{FaultRecord, KeyId, StepKind};
-use crate::operation::{ClientId, OpId};
+use crate::operation::{ClientId, OpId, OpKind};
 use crate::step::{ConnectionId, Location, NodeId, RowId};
 use crate::time::Time;
 
@@ -70,6 +70,11 @@ impl World<'_> {
 
     pub fn op_of(&self, client: usize) -> OpId {
         self.state.clients[client].current.id
+    }
+
+    /// Whether a client is in the middle of a read-modify-write.
+    pub fn modifies(&self, client: usize) -> bool {
+        self.state.clients[client].current.kind == Some(OpKind::Modify) && self.is_busy(client)
     }
 
     pub fn rows_of(&self, client: usize) -> &[RowId] {

@@ -156,6 +156,7 @@ impl Monitor {
                 return;
             }
             (op.id, op.reported, op.outcome, op.value, op.found).hash(&mut hasher);
+            (op.kind == OpKind::Modify).then(|| replaced(history, op.id)).hash(&mut hasher);
         }
         if self.track.causes {
             // Which hazard it was depends on how it came to this.
@@ -253,4 +254,18 @@ fn hash_op(op: &OpRecord, history: &History, into: &mut impl Hasher) {
     (op.reported, op.outcome, op.source).hash(into);
     // Whether a read was stale, or ahead, depends on what had been committed.
     (op.kind == OpKind::Read).then(|| commits(history, op.key)).hash(into);
+    (op.kind == OpKind::Modify).then(|| replaced(history, op.id)).hash(into);
+}
+
+/// The writer of what an operation's commit replaced: a read-modify-write loses an update unless
+/// that is what it was based on. `None` before its commit.
+pub(super) fn replaced(history: &History, op: OpId) -> Option<OpId> {
+    let place = history.commits.iter().position(|commit| commit.writer == op)?;
+    let before = history.commits[..place].iter().rev();
+    let last = before.clone().find(|commit| commit.key == history.commits[place].key);
+    Some(match last {
+        None => OpId::INITIAL,
+        Some(commit) if commit.absent => OpId::NONE,
+        Some(commit) => commit.writer,
+    })
 }

@@ -63,6 +63,11 @@ pub(super) fn of_terms() -> Vec<(String, Subject)> {
             &["'read 0', 'update 0'"][..],
         ),
         (
+            "a read-modify-write beside another write",
+            "pattern = 'cache-aside'\n",
+            &["'modify 0', 'update 0'", "'update 0'"],
+        ),
+        (
             "a step of an earlier round that comes late",
             "pattern = 'gutter'\n[cache]\nnodes = 2\n\
              [[fault]]\ndo = 'cancel'\non = '*'\n[[fault]]\ndo = 'refuse'\non = 'cache.*'\n",
