@@ -166,8 +166,8 @@ fn one(arguments: &Arguments, registry: &Registry, file: &Path, scenario: &Scena
         _ => ControlFlow::Continue(()),
     };
     let servers = Servers { cache: arguments.cache.clone(), database: arguments.database.clone() };
-    let on_models =
-        servers.cache == CacheChoice::Model && servers.database == DatabaseChoice::Model;
+    let on_models = servers.cache == CacheChoice::Model
+        && matches!(servers.database, DatabaseChoice::Model | DatabaseChoice::ModelOf(_));
     let explored = match on_models {
         true => explore_scenario(&subject, &name, limits, &mut watch).map(|result| (result, None)),
         false => explore_on_servers(&subject, &servers, &name, limits, &mut watch)
@@ -198,6 +198,9 @@ fn subject(
         return Err("neither readers nor writers: give --readers or --writers 1 or more".to_owned());
     }
     let mut subject = Subject::of(scenario, registry, sizes).map_err(|error| error.to_string())?;
+    if let DatabaseChoice::ModelOf(profile) = arguments.database {
+        subject.scenario.database.profile = profile;
+    }
     if let Some(faults) = arguments.faults {
         subject.allow_faults(faults);
     }

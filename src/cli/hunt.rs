@@ -10,11 +10,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::explore::keep;
-use super::{Exit, known, metric_specs, print};
+use super::{Exit, known, metric_specs, print, url};
 use crate::explore::{Counterexample, Failure, HUNT_FORMAT, Hunt, Hunted, Shard, Subject};
 use crate::explore::{hunt, narrow};
 use crate::pattern::Registry;
 use crate::report::exploration;
+use crate::run::DatabaseChoice;
 use crate::scenario::{self, Scenario};
 use crate::time::parse_duration;
 
@@ -50,6 +51,9 @@ pub(super) struct Arguments {
     /// Times that the clock may move on while something else could happen
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=64))]
     pauses: Option<u32>,
+    /// The rules of the model that is hunted on: `model`, or `model:PROFILE`
+    #[arg(long, default_value = "model", value_parser = model)]
+    database: DatabaseChoice,
     /// Each seed goes without some kinds of faults, which then hide no others
     #[arg(long)]
     swarm: bool,
@@ -76,6 +80,18 @@ fn shard(text: &str) -> Result<Shard, String> {
     match numbers {
         Some((number, of)) if (1..=of).contains(&number) => Ok(Shard { number: number - 1, of }),
         _ => Err(format!("`{text}` is not a part: write 1/4 to 4/4 for four machines")),
+    }
+}
+
+fn model(text: &str) -> Result<DatabaseChoice, String> {
+    match url::database(text)? {
+        model @ (DatabaseChoice::Model | DatabaseChoice::ModelOf(_)) => Ok(model),
+        _ => Err(
+            "a hunt walks through states of the models; write `model:postgres` for the rules of \
+                  PostgreSQL, and confirm what is found with `staleproof replay FILE --database \
+                  postgres`"
+                .to_owned(),
+        ),
     }
 }
 
@@ -145,6 +161,9 @@ fn subject(arguments: &Arguments, registry: &Registry) -> Result<Subject, Vec<St
     }
     let subject = Subject::whole(&scenario, registry);
     let mut subject = subject.map_err(|error| vec![error.to_string()])?;
+    if let DatabaseChoice::ModelOf(profile) = arguments.database {
+        subject.scenario.database.profile = profile;
+    }
     if let Some(faults) = arguments.faults {
         subject.allow_faults(faults);
     }
@@ -203,6 +222,9 @@ fn reproduce(arguments: &Arguments, seed: u64) -> String {
     }
     if let Some(pauses) = arguments.pauses {
         let _ = write!(line, " --pauses {pauses}");
+    }
+    if arguments.database != DatabaseChoice::Model {
+        let _ = write!(line, " --database {}", arguments.database);
     }
     line.push_str(if arguments.swarm { " --swarm" } else { "" });
     line

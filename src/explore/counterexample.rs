@@ -12,7 +12,7 @@ use crate::history::record::History;
 use crate::operation::OpId;
 use crate::pattern::Registry;
 use crate::run::timeline::{Interest, Timeline, TimelineStep};
-use crate::scenario::{Known, Property, Scenario, parse};
+use crate::scenario::{Known, Profile, Property, Scenario, parse};
 use crate::schedule::{Bounds, Choice};
 
 /// The version of this format; a reader refuses others.
@@ -86,7 +86,10 @@ impl Counterexample {
             finding: finding.clone(),
             properties: subject.properties.clone(),
             scenario: subject.scenario.clone(),
-            database: "model".to_owned(),
+            database: match subject.scenario.database.profile {
+                profile if profile == Profile::default() => "model".to_owned(),
+                profile => format!("model:{profile}"),
+            },
             faults,
             pauses: subject.bounds.advances,
             choices: choices.to_vec(),

@@ -7,10 +7,10 @@ use super::finding::Finding;
 use super::judge::{self, Question};
 use super::subject::{Ends, Subject};
 use super::window;
-use crate::backend::database_model::Model;
 use crate::backend::memcached_model::{Limits as NodeLimits, Nodes};
 use crate::history::record::History;
-use crate::scenario::Window;
+use crate::run::model;
+use crate::scenario::{Scenario, Window};
 use crate::schedule::{
     Bounds, Choice, Effort, OnServers, RunError, Search, Servers, Stepper, Visitor, exhaust, route,
 };
@@ -137,18 +137,20 @@ pub(crate) fn node_names(subject: &Subject) -> Vec<String> {
 }
 
 /// The models, fresh for each execution.
-pub(crate) struct Models {
+pub(crate) struct Models<'a> {
+    scenario: &'a Scenario,
     limits: NodeLimits,
     phases: Vec<u64>,
     may_restart: bool,
 }
 
-impl Models {
-    pub fn of(subject: &Subject) -> Models {
+impl Models<'_> {
+    pub fn of(subject: &Subject) -> Models<'_> {
         let cache = &subject.scenario.cache;
         let limits =
             NodeLimits { items: cache.items_max.map(|n| n as usize), bytes: cache.bytes_max };
         Models {
+            scenario: &subject.scenario,
             limits,
             phases: vec![CLOCK_PHASE_NANOS; usize::from(cache.nodes)],
             may_restart: subject.may_restart_nodes(),
@@ -156,14 +158,13 @@ impl Models {
     }
 }
 
-impl Servers for Models {
+impl Servers for Models<'_> {
     fn with(&mut self, run: OnServers<'_>) -> Result<(), RunError> {
         let mut cache = Nodes::new(self.limits, &self.phases);
         if self.may_restart {
             cache.may_restart();
         }
-        let mut database = Model::new();
-        run(&mut cache, &mut database)
+        run(&mut cache, &mut *model(self.scenario))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::fault::{Fault, What};
 use crate::pattern::{Entry, Registry};
 use crate::plan::Plan;
 use crate::run::{Error, registered};
-use crate::scenario::{Group, Property, Scenario};
+use crate::scenario::{Group, Profile, Property, Scenario};
 use crate::schedule::{Bounds, Program, Track};
 use crate::seed::Seed;
 
@@ -161,6 +161,10 @@ impl Subject {
         ];
         if self.bounds.advances > 0 {
             parts.push(count(self.bounds.advances as usize, "pause", "pauses"));
+        }
+        let profile = self.scenario.database.profile;
+        if profile != Profile::default() {
+            parts.push(format!("database model:{profile}"));
         }
         parts.join(", ")
     }

@@ -26,6 +26,7 @@ pub use result::{ClaimVerdict, Expectation, FORMAT, Finding, Outcome, ScenarioRe
 pub use servers::Servers;
 #[cfg(all(feature = "memcached", feature = "serve"))]
 pub(crate) use servers::check_number;
+pub(crate) use servers::model;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

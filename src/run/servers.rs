@@ -46,8 +46,8 @@ impl Servers {
         traits: Traits,
     ) -> Result<Box<dyn Database>, BackendError> {
         match &self.database {
-            DatabaseChoice::Model => Ok(model(scenario.database.profile, scenario)),
-            DatabaseChoice::ModelOf(profile) => Ok(model(*profile, scenario)),
+            DatabaseChoice::Model => Ok(model(scenario)),
+            DatabaseChoice::ModelOf(profile) => Ok(model_of(*profile, scenario.database.isolation)),
             DatabaseChoice::Postgres(place) => postgres(place, scenario),
             DatabaseChoice::MariaDb(place) => mariadb(place, scenario),
             choice => sqlite(choice, traits),
@@ -86,21 +86,29 @@ fn sqlite(_: &DatabaseChoice, _: Traits) -> Result<Box<dyn Database>, BackendErr
     })
 }
 
-fn model(profile: Profile, scenario: &Scenario) -> Box<dyn Database> {
-    match (profile, scenario.database.isolation) {
-        (Profile::Sqlite, _) => Box::new(Model::new()),
-        (Profile::Postgres, isolation) => Box::new(Postgres::new(isolation)),
-        (Profile::PostgresRr, _) => Box::new(Postgres::new(Isolation::RepeatableRead)),
+/// The model with the rules that the scenario names.
+pub(crate) fn model(scenario: &Scenario) -> Box<dyn Database> {
+    model_of(scenario.database.profile, scenario.database.isolation)
+}
+
+fn model_of(profile: Profile, isolation: Isolation) -> Box<dyn Database> {
+    match profile {
+        Profile::Sqlite => Box::new(Model::new()),
+        _ => Box::new(Postgres::new(level(profile, isolation))),
+    }
+}
+
+/// A profile names a level too, which the scenario's own goes before.
+fn level(profile: Profile, isolation: Isolation) -> Isolation {
+    match (isolation, profile) {
+        (Isolation::Default, Profile::PostgresRr) => Isolation::RepeatableRead,
+        (isolation, _) => isolation,
     }
 }
 
 #[cfg(feature = "postgres")]
 fn postgres(place: &ServerPlace, scenario: &Scenario) -> Result<Box<dyn Database>, BackendError> {
-    // The profile names a level too, which the scenario's own goes before.
-    let isolation = match (scenario.database.isolation, scenario.database.profile) {
-        (Isolation::Default, Profile::PostgresRr) => Isolation::RepeatableRead,
-        (isolation, _) => isolation,
-    };
+    let isolation = level(scenario.database.profile, scenario.database.isolation);
     crate::backend::postgres::open(place, isolation)
 }
 

@@ -21,6 +21,7 @@ impl Postgres {
             holders.sort_unstable_by_key(|(by, _)| *by);
             holders.hash(into);
             let newest = latest.map(|stored| stored.sequence);
+            record.queue.len().hash(into);
             for lock in &record.queue {
                 let current = Some(lock.of) == newest;
                 (name(lock.by), current, lock.mode, lock.granted).hash(into);
@@ -31,6 +32,7 @@ impl Postgres {
             self.sessions.iter().map(|(by, session)| (name(*by), session)).collect();
         open.retain(|(_, session)| session.open != Open::No);
         open.sort_unstable_by_key(|(by, _)| *by);
+        open.len().hash(into);
         for (by, session) in open {
             (by, session.open, session.repeatable).hash(into);
             self.fingerprint_snapshot(session, into);

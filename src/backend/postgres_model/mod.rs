@@ -19,6 +19,7 @@ mod locks;
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::hash::Hasher;
 
 use locks::{Lock, Mode, Record, Stored, mode};
 
@@ -428,7 +429,8 @@ impl Database for Postgres {
         command: &DbCommand,
         footprint: &mut Footprint,
     ) -> Result<Submitted, BackendError> {
-        if *command == DbCommand::Begin(Isolation::Serializable) {
+        let asked = *command == DbCommand::Begin(Isolation::Serializable);
+        if asked || self.isolation == Isolation::Serializable {
             return Err(BackendError {
                 server: "model:postgres".to_owned(),
                 problem: "the model has no serializable transactions; use a real PostgreSQL"
@@ -470,6 +472,12 @@ impl Database for Postgres {
         }
         self.end(connection, false, footprint);
         Ok(())
+    }
+
+    fn fingerprint(&self, into: &mut dyn Hasher) -> bool {
+        let mut into = into;
+        self.fingerprint_as(|connection| u64::from(connection.0), &mut into);
+        true
     }
 
     fn save(&self) -> Option<Box<dyn Any>> {
