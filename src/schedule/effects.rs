@@ -11,6 +11,8 @@ pub(crate) struct Effects {
     pub everything: bool,
     /// It spent some of the bound on faults.
     pub fault: bool,
+    /// Nobody waited for the step any more.
+    pub late: bool,
     /// An operation returned.
     pub returned: bool,
     /// An operation was invoked.

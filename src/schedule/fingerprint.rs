@@ -144,14 +144,21 @@ impl Stepper<'_> {
 
 impl Background {
     fn fingerprint(&self, into: &mut Fold128) {
-        let Background { waiting, dirty, looked_at, round } = self;
+        let Background {
+            waiting,
+            dirty,
+            looked_at,
+            // But for what came late it follows from what the round was told.
+            round: _,
+            late,
+        } = self;
         feed("Background.waiting", waiting, into);
         feed("Background.dirty", dirty, into);
         for (location, _) in looked_at.iter().flat_map(|footprint| footprint.entries()) {
             feed("Background.looked_at", location, into);
         }
-        // In no order: a step of an earlier round may come late, between any two of this one.
+        // In no order: a late step can come between any two of the round.
         let touched = |sum: u128, entry| sum.wrapping_add(Fold128::of(entry));
-        feed("Background.round", &round.iter().fold(0, touched), into);
+        feed("Background.late", &late.iter().fold(0, touched), into);
     }
 }

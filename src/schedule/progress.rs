@@ -28,6 +28,8 @@ pub(super) struct Background {
     pub looked_at: Option<Footprint>,
     /// What the round under way has looked at.
     pub round: Vec<(Location, Access)>,
+    /// What of that comes from steps of earlier rounds that took effect late.
+    pub late: Vec<(Location, Access)>,
 }
 
 /// What a stepper holds beside its world.

@@ -226,6 +226,7 @@ impl<'a> Stepper<'a> {
         let flight = self.progress.flying.remove(place);
         let pending = self.world.pending(flight);
         effects.client = Some(pending.client);
+        effects.late = !pending.current;
         if pending.current && !self.progress.invoked[pending.client] {
             self.progress.invoked[pending.client] = true;
             effects.invoked = true;
@@ -297,6 +298,7 @@ impl<'a> Stepper<'a> {
         work.waiting = false;
         work.dirty = false;
         work.round.clear();
+        work.late.clear();
         self.progress.invoked[client] = true;
         self.world.tick_now(client)
     }
@@ -401,6 +403,7 @@ impl<'a> Stepper<'a> {
         let work = self.progress.background[client].as_mut().expect("it is background work");
         work.waiting = true;
         work.dirty = !idle;
+        work.late.clear();
         if idle && begun {
             let mut looked_at = Footprint::on();
             for (location, _) in work.round.drain(..) {
@@ -450,6 +453,9 @@ impl<'a> Stepper<'a> {
                 }
             } else if effects.client == Some(client) {
                 work.round.extend(touched.entries().iter().cloned());
+                if effects.late {
+                    work.late.extend(touched.entries().iter().cloned());
+                }
             } else {
                 work.dirty |= work.waiting
                     && match &work.looked_at {

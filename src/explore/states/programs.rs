@@ -65,7 +65,7 @@ pub(super) fn of_terms() -> Vec<(String, Subject)> {
         (
             "a read-modify-write beside another write",
             "pattern = 'cache-aside'\n",
-            &["'modify 0', 'update 0'", "'update 0'"],
+            &["'modify 0'", "'update 0', 'update 0'"],
         ),
         (
             "a step of an earlier round that comes late",
