@@ -319,6 +319,8 @@ fn walks_each(usual: u64) -> u64 {
 
 /// States of small programs that are searched for others of their name.
 const SEARCHED: u32 = 2_000;
+/// Fewer do where a term is left out.
+const SEARCHED_WITHOUT: u32 = 700;
 
 #[test]
 fn states_of_one_name_have_one_future() {
@@ -407,7 +409,7 @@ fn a_term_that_is_left_out_of_the_name_is_noticed() {
     terms.retain(|term| !term.starts_with("copy "));
     assert!(terms.len() > 30, "{terms:?}");
     are_noticed(&terms, || {
-        small.iter().all(|(_, subject)| futures(subject, 0, SEARCHED).is_ok())
+        small.iter().all(|(_, subject)| futures(subject, 0, SEARCHED_WITHOUT).is_ok())
             && programs.iter().all(|(_, subject)| futures(subject, 3, 0).is_ok())
     });
 }

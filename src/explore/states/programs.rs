@@ -82,6 +82,12 @@ pub(super) fn of_terms() -> Vec<(String, Subject)> {
             &["'read 0'", "'update 0'"],
         ),
         (
+            "a node that is gone for a while",
+            "pattern = 'failover'\n[cache]\nnodes = 2\n\
+             [[fault]]\ndo = 'unreachable'\nnodes = [0]\nfrom = '0s'\nuntil = '1s'\n",
+            &["'read 0'", "'update 0'"],
+        ),
+        (
             "a log that is purged",
             "pattern = 'cdc-invalidate'\n[[fault]]\ndo = 'purge-log'\non = 'db.commit'\n",
             &["'read 0', 'update 0'", "'update 0'"],
