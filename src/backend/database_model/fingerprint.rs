@@ -18,31 +18,44 @@ impl Model {
     /// The same with other names for the connections, so that runs that opened theirs in
     /// another order can be compared. Different connections need different names.
     pub fn fingerprint_as(&self, name: impl Fn(ConnectionId) -> u64, into: &mut impl Hasher) {
-        let mut rows: Vec<(&Place, &Stored)> = self.latest.iter().collect();
+        let Model {
+            latest,
+            // What snapshots see of it is in their transactions' names.
+            replaced: _,
+            // Only which of two commits was later counts.
+            sequence: _,
+            connections,
+            // A count of the transactions that have one.
+            snapshots: _,
+            writer,
+            waiting,
+        } = self;
+        let mut rows: Vec<(&Place, &Stored)> = latest.iter().collect();
         rows.sort_unstable_by_key(|(place, _)| **place);
         rows.len().hash(into);
         for (place, stored) in rows {
             (place, stored.version, &stored.row).hash(into);
         }
-        self.writer.map(&name).hash(into);
+        writer.map(&name).hash(into);
         let mut open: Vec<(u64, &Transaction)> =
-            self.connections.iter().map(|(connection, open)| (name(*connection), open)).collect();
+            connections.iter().map(|(connection, open)| (name(*connection), open)).collect();
         open.sort_unstable_by_key(|(name, _)| *name);
         open.len().hash(into);
         for (name, transaction) in open {
             name.hash(into);
             self.fingerprint_transaction(transaction, into);
         }
-        self.waiting.len().hash(into);
-        for (connection, command) in &self.waiting {
+        waiting.len().hash(into);
+        for (connection, command) in waiting {
             (name(*connection), command).hash(into);
         }
     }
 
     fn fingerprint_transaction(&self, transaction: &Transaction, into: &mut impl Hasher) {
-        let stale = transaction.snapshot.map(|snapshot| snapshot < self.sequence);
+        let Transaction { snapshot, writes } = transaction;
+        let stale = snapshot.map(|snapshot| snapshot < self.sequence);
         stale.hash(into);
-        if let Some(snapshot) = transaction.snapshot
+        if let Some(snapshot) = *snapshot
             && stale == Some(true)
         {
             let since = |(_, stored): &(&Place, &Stored)| stored.sequence > snapshot;
@@ -54,8 +67,8 @@ impl Model {
                 (place, seen.map(|stored| (stored.version, &stored.row))).hash(into);
             }
         }
-        transaction.writes.len().hash(into);
-        for (place, stored) in &transaction.writes {
+        writes.len().hash(into);
+        for (place, stored) in writes {
             (place, stored.version, &stored.row).hash(into);
         }
     }

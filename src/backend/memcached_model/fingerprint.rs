@@ -61,38 +61,79 @@ impl Node {
     /// was last used is in it only where a flush may ask for it, although `l` of a meta get
     /// shows it: a pattern's handle does not.
     pub fn fingerprint(&self, now: Time, names: &mut CasNames, into: &mut impl Hasher) {
+        let Node {
+            id,
+            limits,
+            // What it was started with, and how it is run: the same for a whole search.
+            first_limits: _,
+            may_restart: _,
+            epoch: _,
+            items,
+            last_cas,
+            oldest_live,
+            // What it removes is marked in each item's name; newer items have higher ids.
+            oldest_cas: _,
+            // What is told of it and read at once, or by nobody: counters and the last trace.
+            items_made: _,
+            tally: _,
+            trace: _,
+            evicted: _,
+            phase,
+            // How the clock has been moved is in `clock_moves`.
+            started: _,
+            jumped: _,
+            wall_jumped: _,
+        } = self;
         let tick = self.tick(now);
-        let limits = self.limits();
-        let limited = limits != Limits::default();
+        let limited = *limits != Limits::default();
         let has_expired = |entry: &Entry| entry.expires != NEVER && entry.expires <= tick;
-        let mut entries: Vec<(usize, &Entry)> = self.items.oldest_first().enumerate().collect();
+        let mut entries: Vec<(usize, &Entry)> = items.oldest_first().enumerate().collect();
         entries.retain(|(_, entry)| limited || !has_expired(entry));
         entries.sort_unstable_by(|(_, a), (_, b)| a.key.cmp(&b.key));
         entries.len().hash(into);
-        let pending = self.oldest_live > tick;
+        let pending = *oldest_live > tick;
         for (age, entry) in entries {
-            entry.key.hash(into);
+            let Entry {
+                key,
+                value,
+                flags,
+                cas,
+                // Who installed it is provenance: the history has it.
+                origin: _,
+                stale,
+                won,
+                fetched,
+                active,
+                // Only framing shows it, which no pattern sees.
+                base64_key: _,
+                expires,
+                time,
+                // Its place in the LRU: `age`.
+                newer: _,
+                older: _,
+            } = entry;
+            key.hash(into);
             limited.then_some(age).hash(into);
             has_expired(entry).hash(into);
             if has_expired(entry) {
                 entry.bytes().hash(into);
                 continue;
             }
-            entry.value.hash(into);
-            entry.flags.hash(into);
-            names.name(self.id(), entry.cas).hash(into);
-            (entry.stale, entry.won, entry.fetched, entry.active).hash(into);
-            (entry.expires != NEVER).then(|| entry.expires - tick).hash(into);
+            value.hash(into);
+            flags.hash(into);
+            names.name(*id, *cas).hash(into);
+            (stale, won, fetched, active).hash(into);
+            (*expires != NEVER).then(|| expires - tick).hash(into);
             let flushed = self.is_flushed(entry, tick);
             flushed.hash(into);
             // Only a flush asks when an item was last used.
-            (flushed || pending).then(|| tick - entry.time).hash(into);
+            (flushed || pending).then(|| tick - time).hash(into);
         }
-        let flush = (self.oldest_live != 0).then(|| (self.oldest_live - tick).max(-1));
+        let flush = (*oldest_live != 0).then(|| (oldest_live - tick).max(-1));
         flush.hash(into);
         (limits.items, limits.bytes).hash(into);
         // The clock: where it stands within its second, and whether it has been moved.
-        (self.phase, self.clock_moves()).hash(into);
-        names.are_numbers.then_some(self.last_cas).hash(into);
+        (phase, self.clock_moves()).hash(into);
+        names.are_numbers.then_some(last_cas).hash(into);
     }
 }

@@ -56,10 +56,10 @@ impl Trace {
 /// One server.
 #[derive(Clone, Debug)]
 pub struct Node {
-    id: NodeId,
-    limits: Limits,
+    pub(super) id: NodeId,
+    pub(super) limits: Limits,
     /// The limits that it was started with, and has again after a restart.
-    first_limits: Limits,
+    pub(super) first_limits: Limits,
     /// Whether a restart may let the CAS ids begin anew; see [`Node::may_restart`].
     pub(super) may_restart: bool,
     pub(super) items: Items,
@@ -71,18 +71,18 @@ pub struct Node {
     pub(super) oldest_live: i64,
     pub(super) oldest_cas: u64,
     pub(super) trace: Trace,
-    tally: Tally,
-    evicted: Vec<Key>,
+    pub(super) tally: Tally,
+    pub(super) evicted: Vec<Key>,
     /// How far its clock is into a second at time 0, in nanoseconds.
     pub(super) phase: u64,
     /// The second, counted with the phase from time 0, in which it was started.
-    started: i64,
+    pub(super) started: i64,
     /// By how many ticks its clock has been moved.
-    jumped: i64,
+    pub(super) jumped: i64,
     /// By how many seconds the clock that clients read has moved since it was started.
-    wall_jumped: i64,
+    pub(super) wall_jumped: i64,
     /// The unix time at time 0.
-    epoch: i64,
+    pub(super) epoch: i64,
 }
 
 impl Node {

@@ -11,33 +11,59 @@ impl Postgres {
     /// Feeds the state to a hasher, with names for the connections: all that later replies can
     /// depend on, commits and transactions relative to one another.
     pub fn fingerprint_as(&self, name: impl Fn(ConnectionId) -> u64, into: &mut impl Hasher) {
-        for (place, record) in &self.records {
+        let Postgres {
+            // The same for a whole search.
+            isolation: _,
+            records,
+            sessions,
+            waiting,
+            // Only which of two commits, or transactions, came later counts.
+            commits: _,
+            transactions: _,
+        } = self;
+        for (place, record) in records {
+            let Record {
+                // What snapshots see of the older ones is in their sessions' names.
+                committed: _,
+                written,
+                holders,
+                queue,
+            } = record;
             let latest = record.latest();
             (place, latest.map(|stored| (stored.version, &stored.row))).hash(into);
-            let written = record.written.as_ref();
+            let written = written.as_ref();
             written.map(|(by, stored)| (name(*by), stored.version, &stored.row)).hash(into);
             let mut holders: Vec<(u64, Mode)> =
-                record.holders.iter().map(|(by, mode)| (name(*by), *mode)).collect();
+                holders.iter().map(|(by, mode)| (name(*by), *mode)).collect();
             holders.sort_unstable_by_key(|(by, _)| *by);
             holders.hash(into);
             let newest = latest.map(|stored| stored.sequence);
-            record.queue.len().hash(into);
-            for lock in &record.queue {
+            queue.len().hash(into);
+            for lock in queue {
                 let current = Some(lock.of) == newest;
                 (name(lock.by), current, lock.mode, lock.granted).hash(into);
             }
         }
         // A session outside a transaction, without a waiting statement, is as good as none.
         let mut open: Vec<(u64, &Session)> =
-            self.sessions.iter().map(|(by, session)| (name(*by), session)).collect();
+            sessions.iter().map(|(by, session)| (name(*by), session)).collect();
         open.retain(|(_, session)| session.open != Open::No);
         open.sort_unstable_by_key(|(by, _)| *by);
         open.len().hash(into);
         for (by, session) in open {
-            (by, session.open, session.repeatable).hash(into);
-            self.fingerprint_snapshot(session, into);
+            let Session {
+                open,
+                // Who waits for a transaction names its connection.
+                number: _,
+                repeatable,
+                snapshot,
+                // Each record has its holders.
+                locked: _,
+            } = session;
+            (by, open, repeatable).hash(into);
+            self.fingerprint_snapshot(*snapshot, into);
         }
-        for Waiting { connection, command, stage } in &self.waiting {
+        for Waiting { connection, command, stage } in waiting {
             let record = command.row().and_then(|place| self.records.get(&place));
             let newest = record.and_then(Record::latest).map(|stored| stored.sequence);
             let current = stage.of.map(|of| Some(of) == newest);
@@ -52,8 +78,8 @@ impl Postgres {
         }
     }
 
-    fn fingerprint_snapshot(&self, session: &Session, into: &mut impl Hasher) {
-        let Some(snapshot) = session.snapshot else { return 0_u8.hash(into) };
+    fn fingerprint_snapshot(&self, snapshot: Option<u64>, into: &mut impl Hasher) {
+        let Some(snapshot) = snapshot else { return 0_u8.hash(into) };
         1_u8.hash(into);
         for (place, record) in &self.records {
             let latest = record.latest().map_or(0, |stored| stored.sequence);
