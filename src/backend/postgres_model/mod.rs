@@ -14,20 +14,18 @@
 //! manual; held to PostgreSQL 15 by `tests/servers/database_differential_postgres.rs`.
 //! Serializable is not modelled.
 
+mod database;
 mod fingerprint;
 mod locks;
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::hash::Hasher;
 
 use locks::{Lock, Mode, Record, Stored, mode};
 
 use super::transaction::Open;
-use super::{BackendError, Database, Submitted};
 use crate::step::{
     ConnectionId, DbCommand, DbReply, Footprint, Isolation, Location, Row, RowId, RowLock,
-    SqlError, Table, TableSpec, Written,
+    SqlError, Table, Written,
 };
 
 type Place = (Table, RowId);
@@ -406,92 +404,6 @@ fn contents(command: &DbCommand, version: u64) -> Option<Row> {
             Some(Row { id: *id, version, writer: *writer, columns: columns.clone() })
         }
         _ => None,
-    }
-}
-
-impl Database for Postgres {
-    fn describe(&self) -> String {
-        let level = match self.isolation {
-            Isolation::RepeatableRead => "repeatable read",
-            _ => "read committed",
-        };
-        format!("model of PostgreSQL ({level})")
-    }
-
-    fn create(&mut self, _: &[TableSpec], rows: &[(Table, Row)]) -> Result<(), BackendError> {
-        self.reset(rows);
-        Ok(())
-    }
-
-    fn submit(
-        &mut self,
-        connection: ConnectionId,
-        command: &DbCommand,
-        footprint: &mut Footprint,
-    ) -> Result<Submitted, BackendError> {
-        let asked = *command == DbCommand::Begin(Isolation::Serializable);
-        if asked || self.isolation == Isolation::Serializable {
-            return Err(BackendError {
-                server: "model:postgres".to_owned(),
-                problem: "the model has no serializable transactions; use a real PostgreSQL"
-                    .to_owned(),
-            });
-        }
-        let executed = self.execute(connection, command, footprint);
-        Ok(match executed {
-            Ok(reply) => {
-                self.rest(connection, footprint);
-                Submitted::Done(reply)
-            }
-            Err(stage) => {
-                self.waiting.push(Waiting { connection, command: command.clone(), stage });
-                Submitted::Blocked
-            }
-        })
-    }
-
-    fn woken(
-        &mut self,
-        footprint: &mut Footprint,
-    ) -> Result<Vec<(ConnectionId, DbReply)>, BackendError> {
-        Ok(self.settle(footprint))
-    }
-
-    fn close(
-        &mut self,
-        connection: ConnectionId,
-        footprint: &mut Footprint,
-    ) -> Result<(), BackendError> {
-        if let Some(place) = self.waiting.iter().position(|w| w.connection == connection) {
-            let waiting = self.waiting.remove(place);
-            footprint.write(|| Location::DatabaseLock);
-            if let Some((table, id)) = waiting.command.row() {
-                footprint.write(|| Location::Lock(table, id));
-            }
-            self.give_up_queue(connection);
-        }
-        self.end(connection, false, footprint);
-        Ok(())
-    }
-
-    fn fingerprint(&self, into: &mut dyn Hasher) -> bool {
-        let mut into = into;
-        self.fingerprint_as(|connection| u64::from(connection.0), &mut into);
-        true
-    }
-
-    fn save(&self) -> Option<Box<dyn Any>> {
-        Some(Box::new(self.clone()))
-    }
-
-    fn restore(&mut self, saved: &dyn Any) {
-        self.clone_from(saved.downcast_ref().expect("it was saved here"));
-    }
-
-    fn rows(&mut self, table: Table) -> Result<Vec<Row>, BackendError> {
-        let of_table = self.records.iter().filter(|((of, _), _)| *of == table);
-        let rows = of_table.filter_map(|(_, record)| record.latest()?.row.clone());
-        Ok(rows.collect())
     }
 }
 
