@@ -62,7 +62,8 @@ impl Node {
     /// shows it: a pattern's handle does not.
     pub fn fingerprint(&self, now: Time, names: &mut CasNames, into: &mut impl Hasher) {
         let Node {
-            id,
+            // In the names of CAS ids.
+            id: _,
             limits,
             // What it was started with, and how it is run: the same for a whole search.
             first_limits: _,
@@ -91,43 +92,8 @@ impl Node {
         entries.retain(|(_, entry)| limited || !has_expired(entry));
         entries.sort_unstable_by(|(_, a), (_, b)| a.key.cmp(&b.key));
         entries.len().hash(into);
-        let pending = *oldest_live > tick;
         for (age, entry) in entries {
-            let Entry {
-                key,
-                value,
-                flags,
-                cas,
-                // Who installed it is provenance: the history has it.
-                origin: _,
-                stale,
-                won,
-                fetched,
-                active,
-                // Only framing shows it, which no pattern sees.
-                base64_key: _,
-                expires,
-                time,
-                // Its place in the LRU: `age`.
-                newer: _,
-                older: _,
-            } = entry;
-            key.hash(into);
-            limited.then_some(age).hash(into);
-            has_expired(entry).hash(into);
-            if has_expired(entry) {
-                entry.bytes().hash(into);
-                continue;
-            }
-            value.hash(into);
-            flags.hash(into);
-            names.name(*id, *cas).hash(into);
-            (stale, won, fetched, active).hash(into);
-            (*expires != NEVER).then(|| expires - tick).hash(into);
-            let flushed = self.is_flushed(entry, tick);
-            flushed.hash(into);
-            // Only a flush asks when an item was last used.
-            (flushed || pending).then(|| tick - time).hash(into);
+            self.fingerprint_entry(entry, limited.then_some(age), tick, names, into);
         }
         let flush = (*oldest_live != 0).then(|| (oldest_live - tick).max(-1));
         flush.hash(into);
@@ -135,5 +101,52 @@ impl Node {
         // The clock: where it stands within its second, and whether it has been moved.
         (phase, self.clock_moves()).hash(into);
         names.are_numbers.then_some(last_cas).hash(into);
+    }
+
+    /// `age` is its place in the LRU, where that counts.
+    fn fingerprint_entry(
+        &self,
+        entry: &Entry,
+        age: Option<usize>,
+        tick: i64,
+        names: &mut CasNames,
+        into: &mut impl Hasher,
+    ) {
+        let Entry {
+            key,
+            value,
+            flags,
+            cas,
+            // Who installed it is provenance: the history has it.
+            origin: _,
+            stale,
+            won,
+            fetched,
+            active,
+            // Only framing shows it, which no pattern sees.
+            base64_key: _,
+            expires,
+            time,
+            // Its place in the LRU: `age`.
+            newer: _,
+            older: _,
+        } = entry;
+        key.hash(into);
+        age.hash(into);
+        let has_expired = *expires != NEVER && *expires <= tick;
+        has_expired.hash(into);
+        if has_expired {
+            return entry.bytes().hash(into);
+        }
+        value.hash(into);
+        flags.hash(into);
+        names.name(self.id, *cas).hash(into);
+        (stale, won, fetched, active).hash(into);
+        (*expires != NEVER).then(|| expires - tick).hash(into);
+        let flushed = self.is_flushed(entry, tick);
+        flushed.hash(into);
+        // Only a flush asks when an item was last used.
+        let pending = self.oldest_live > tick;
+        (flushed || pending).then(|| tick - time).hash(into);
     }
 }
