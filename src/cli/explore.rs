@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     /// Faults that strike in one schedule at the most
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=8))]
     faults: Option<u32>,
-    /// Times that the clock may move on while something else could happen
+    /// Steps that may take longer than their timeouts: clients that are so slow
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=8))]
     pauses: Option<u32>,
     /// What is asked of every schedule: final-state, reads, linearizability, sessions, reports,

@@ -48,7 +48,7 @@ pub(super) struct Arguments {
     /// Faults that strike in one schedule at the most
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=64))]
     faults: Option<u32>,
-    /// Times that the clock may move on while something else could happen
+    /// Steps that may take longer than their timeouts: clients that are so slow
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=64))]
     pauses: Option<u32>,
     /// The rules of the model that is hunted on: `model`, or `model:PROFILE`

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::Finding;
 use super::subject::Subject;
+use super::timing::Moments;
 use crate::history::record::History;
 use crate::operation::OpId;
 use crate::pattern::Registry;
@@ -39,11 +40,19 @@ pub struct Counterexample {
     pub database: String,
     /// Faults and pauses of the schedule.
     pub faults: u32,
-    /// Times that the clock moves on while something else could happen.
+    /// Steps that may take longer than their timeouts.
     pub pauses: u32,
     /// What happens, one thing after the other.
     #[schemars(with = "Vec<String>")]
     pub choices: Vec<Choice>,
+    /// When each of them happens, in nanoseconds since the start; none where only their order
+    /// counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub times: Vec<u64>,
+    /// By node, how far its clock is into its second at the start, in nanoseconds; none where
+    /// that decides nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<u64>,
     /// What each step did, for comparison and for people.
     pub timeline: Timeline,
 }
@@ -77,6 +86,7 @@ impl Counterexample {
         subject: &Subject,
         finding: &Finding,
         choices: &[Choice],
+        moments: Moments,
         history: &History,
     ) -> Counterexample {
         let faults = choices.iter().filter(|choice| choice.is_fault()).count() as u32;
@@ -93,6 +103,8 @@ impl Counterexample {
             faults,
             pauses: subject.bounds.advances,
             choices: choices.to_vec(),
+            times: moments.times,
+            phases: moments.phases,
             timeline: timeline(history, &subject.scenario),
         }
     }
@@ -185,6 +197,33 @@ impl Counterexample {
                  take them out"
             )
         })
+    }
+
+    /// The operations of which a step takes longer than its timeout, and for how long each pauses
+    /// at the least, in nanoseconds.
+    pub fn pauses_spent(&self) -> Vec<(OpId, u64)> {
+        let client = |choice: &Choice| match choice {
+            Choice::Step(op, _) | Choice::Strike(_, op, _) | Choice::StrikeAfter(_, op, _) => {
+                Some(op.client())
+            }
+            _ => None,
+        };
+        let at = |place: usize| self.times.get(place).copied().unwrap_or(0);
+        let pause = |(place, choice): (usize, &Choice)| {
+            let Choice::Late(op, _) = choice else { return None };
+            let own = |place: &usize| client(&self.choices[*place]) == Some(op.client());
+            let before = (0..place).rev().find(own).map_or(0, at);
+            let mut next = (place..self.choices.len()).filter(own).map(at);
+            let effect = next.next().unwrap_or(before);
+            let after = next.next().unwrap_or(effect);
+            Some((*op, (effect - before).max(after - effect)))
+        };
+        self.choices.iter().enumerate().filter_map(pause).collect()
+    }
+
+    /// When its choices happen.
+    pub(crate) fn moments(&self) -> Moments {
+        Moments { times: self.times.clone(), phases: self.phases.clone() }
     }
 
     /// The program that it is about.

@@ -13,8 +13,9 @@ use super::finding::Finding;
 use super::judge::{self, Question};
 use super::search::{Models, node_names};
 use super::subject::Subject;
+use super::timing::needed;
 use crate::history::record::History;
-use crate::schedule::{Choice, RunError, Servers, Stride, Walker, route, walk};
+use crate::schedule::{Choice, Extent, RunError, Servers, Stride, Timing, Walker, route, walk};
 use crate::seed::Seed;
 
 /// The version of the JSON lines; a reader refuses others.
@@ -107,9 +108,28 @@ pub(crate) fn walk_once(
     walker: Walker,
     swarm: bool,
 ) -> Result<Walked, RunError> {
+    let mut timing = needed(subject, &Extent::default());
+    loop {
+        let (walked, extent) = walk_timed(subject, timing, seed, walker, swarm)?;
+        let more = needed(subject, &extent);
+        if more <= timing {
+            return Ok(walked);
+        }
+        timing = more;
+    }
+}
+
+fn walk_timed(
+    subject: &Subject,
+    timing: Timing,
+    seed: Seed,
+    walker: Walker,
+    swarm: bool,
+) -> Result<(Walked, Extent), RunError> {
     let plan = subject.plan();
     let names = node_names(subject);
-    let program = subject.program(&plan, &names);
+    let mut program = subject.program(&plan, &names);
+    program.timing = timing;
     let node_of = route(&names);
     let question = Question::of(subject, &node_of);
     let stride = Stride { seed, walker, operations: plan.operations(), swarm };
@@ -118,13 +138,14 @@ pub(crate) fn walk_once(
         let mut stepper = program.start(cache, database)?;
         let ended = walk(&mut stepper, stride)?;
         let (choices, deadlocks) = (stepper.choices().to_vec(), stepper.deadlocks());
-        let (history, cache, database) = stepper.at_rest();
+        let (history, cache, database) = stepper.at_rest()?;
         let findings = match ended {
             true => judge::judge(history, cache, database, deadlocks, &question)?,
             false => Vec::new(),
         };
+        let extent = stepper.extent().clone();
         let history = stepper.take_history();
-        walked = Some(Walked { findings, choices, history, ended });
+        walked = Some((Walked { findings, choices, history, ended }, extent));
         Ok(())
     })?;
     Ok(walked.expect("the servers ran it"))

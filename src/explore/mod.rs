@@ -21,6 +21,7 @@ mod smallest;
 #[cfg(test)]
 mod states;
 mod subject;
+mod timing;
 mod window;
 
 pub use confirm::{Confirmation, Confirmed};

@@ -12,7 +12,7 @@ use super::counterexample::Counterexample;
 use super::finding::Finding;
 use super::hunt::{Failure, Walked, walk_once};
 use super::search::Watch;
-use super::smallest::{is_same, script, smallest_within};
+use super::smallest::{as_found, is_same, script, smallest_within};
 use super::subject::Subject;
 use crate::check::{States, cause, reads};
 use crate::history::record::{History, KeyId, StepRecord};
@@ -65,8 +65,7 @@ pub fn narrow(
         let same = walked.findings.iter().find(|found| is_same(found, &finding));
         finding = same.expect("it was looked for").clone();
     }
-    let Walked { choices, history, .. } = walked;
-    Ok(Some(Counterexample::new(&subject, &finding, &choices, &history)))
+    as_found(&subject, &finding, &walked.choices).map(Some)
 }
 
 /// Searches the program of these operations, with no more rows than they need, and then with

@@ -4,13 +4,12 @@
 //! be seen, so none are merged; of steps that touch the same server one order is enough only
 //! where neither writes.
 
-use std::ops::ControlFlow;
-
 use super::counterexample::Counterexample;
 use super::replay;
 use super::result::{ExploreResult, most_telling, result};
-use super::search::{CLOCK_PHASE_NANOS, Limits, Models, Watch, explore_on, node_names};
+use super::search::{Limits, Models, Watch, explore_on, node_names, phases_of};
 use super::subject::Subject;
+use super::timing::Moments;
 use crate::run::{CacheChoice, Servers};
 use crate::schedule::{OnServers, RunError, Search, Servers as FreshServers};
 
@@ -32,7 +31,7 @@ impl FreshServers for Fresh<'_> {
                 run(cache, &mut *database)
             });
         }
-        let phases = vec![CLOCK_PHASE_NANOS; usize::from(subject.scenario.cache.nodes)];
+        let phases = phases_of(subject.scenario.cache.nodes, &[]);
         let (traits, plan) = (subject.entry.traits, subject.plan());
         let (scenario, entity) = (&subject.scenario, &*subject.entity);
         let mut host = self.servers.host(scenario, traits, entity, &plan, &phases)?;
@@ -52,15 +51,15 @@ pub fn explore_on_servers(
 ) -> Result<(ExploreResult, String), RunError> {
     let mut fresh = Fresh { servers, subject, described: String::new() };
     let search = Search { reduce: true, switches: None };
-    let go_on = &mut |_: &_| ControlFlow::Continue(());
-    let exploration = explore_on(subject, &mut fresh, search, limits, watch, go_on)?;
+    let exploration = explore_on(subject, &mut fresh, search, limits, watch)?;
     let settings = subject.scenario.explore.clone();
     let mut counterexample = None;
     if let Some((finding, choices)) = most_telling(&exploration, settings.hazard.as_deref()) {
         let names = node_names(subject);
         fresh.with(&mut |cache, database| {
-            let (_, history) = replay::run(subject, &choices, &names, cache, database)?;
-            let mut example = Counterexample::new(subject, &finding, &choices, &history);
+            let moments = Moments::default();
+            let (_, history) = replay::run(subject, &choices, &moments, &names, cache, database)?;
+            let mut example = Counterexample::new(subject, &finding, &choices, moments, &history);
             example.database = servers.database.to_string();
             counterexample = Some(example);
             Ok(())

@@ -3,8 +3,9 @@
 use super::counterexample::{Counterexample, outline, timeline};
 use super::finding::Finding;
 use super::judge::{self, Question};
-use super::search::{CLOCK_PHASE_NANOS, Models, node_names};
+use super::search::{Models, node_names, phases_of};
 use super::subject::Subject;
+use super::timing::Moments;
 use crate::backend::{Cache, Database};
 use crate::pattern::Registry;
 use crate::run::timeline::{Timeline, TimelineStep};
@@ -44,7 +45,8 @@ impl Counterexample {
         cache: &mut dyn Cache,
         database: &mut dyn Database,
     ) -> Result<Replayed, RunError> {
-        let (mut replayed, _) = run(subject, &self.choices, node_names, cache, database)?;
+        let (mut replayed, _) =
+            run(subject, &self.choices, &self.moments(), node_names, cache, database)?;
         let recorded = match self.timeline.steps.is_empty() {
             true => self.timeline_on_models(subject)?,
             false => self.timeline.clone(),
@@ -73,8 +75,9 @@ impl Counterexample {
     fn timeline_on_models(&self, subject: &Subject) -> Result<Timeline, RunError> {
         let names = node_names(subject);
         let mut timeline = Timeline::default();
-        Models::of(subject).with(&mut |cache, database| {
-            timeline = run(subject, &self.choices, &names, cache, database)?.0.timeline;
+        Models::at(subject, &self.phases).with(&mut |cache, database| {
+            let moments = self.moments();
+            timeline = run(subject, &self.choices, &moments, &names, cache, database)?.0.timeline;
             Ok(())
         })?;
         Ok(timeline)
@@ -86,11 +89,12 @@ impl Counterexample {
     }
 }
 
-/// Runs choices one after the other; stops at one that is not offered. Also says what had been
-/// chosen when the history was over.
+/// Runs choices one after the other, at their moments where these are known; stops at one that is
+/// not offered. Also says what had been chosen when the history was over.
 pub(crate) fn run(
     subject: &Subject,
     choices: &[Choice],
+    moments: &Moments,
     node_names: &[String],
     cache: &mut dyn Cache,
     database: &mut dyn Database,
@@ -98,10 +102,12 @@ pub(crate) fn run(
     let plan = subject.plan();
     let program = subject.program(&plan, node_names);
     let mut stepper = program.start(cache, database)?;
+    stepper.follow(&moments.times);
     let (mut divergence, mut waited) = (None, None);
     for (number, choice) in choices.iter().enumerate() {
         let offered = stepper.options();
-        if !offered.contains(choice) {
+        // What is said about time follows from the moments.
+        if !offered.contains(choice) && !choice.is_about_time() {
             let list: Vec<String> = offered.iter().map(ToString::to_string).collect();
             let waits: String =
                 stepper.waiting_for_locks().iter().map(|waits| format!("{waits}; ")).collect();
@@ -116,7 +122,7 @@ pub(crate) fn run(
     let node_of = route(node_names);
     let question = Question::of(subject, &node_of);
     let deadlocks = stepper.deadlocks();
-    let (history, cache, database) = stepper.at_rest();
+    let (history, cache, database) = stepper.at_rest()?;
     let findings = match divergence {
         None => judge::judge(history, cache, database, deadlocks, &question)?,
         Some(_) => Vec::new(),
@@ -148,7 +154,7 @@ impl Counterexample {
         let subject = self.subject(registry)?;
         let seed = subject.scenario.seed;
         let failed = |source: RunError| Error::Run { seed, source };
-        let phases = vec![CLOCK_PHASE_NANOS; usize::from(subject.scenario.cache.nodes)];
+        let phases = phases_of(subject.scenario.cache.nodes, &self.phases);
         let (traits, plan) = (subject.entry.traits, subject.plan());
         let host = servers.host(&subject.scenario, traits, &*subject.entity, &plan, &phases);
         let mut host = host.map_err(|error| failed(error.into()))?;

@@ -6,17 +6,19 @@ use std::ops::ControlFlow;
 use super::finding::Finding;
 use super::judge::{self, Question};
 use super::subject::{Ends, Subject};
+use super::timing::{in_time, needed};
 use super::window;
 use crate::backend::memcached_model::{Limits as NodeLimits, Nodes};
 use crate::history::record::History;
 use crate::run::model;
 use crate::scenario::{Scenario, Window};
 use crate::schedule::{
-    Bounds, Choice, Effort, OnServers, RunError, Search, Servers, Stepper, Visitor, exhaust, route,
+    Bounds, Choice, Effort, Extent, OnServers, RunError, Search, Servers, Stepper, Timing, Visitor,
+    exhaust, route,
 };
 
-/// The moment within its second at which a modelled node's clock stands at the start: an item
-/// of TTL n lives for n - 0.5 seconds.
+/// The moment within its second at which a modelled node's clock stands at the start, where that
+/// decides nothing.
 pub(crate) const CLOCK_PHASE_NANOS: u64 = 500_000_000;
 
 /// When to give up.
@@ -86,25 +88,68 @@ pub(crate) fn explore_until(
     watch: Watch<'_>,
     wanted: &mut dyn FnMut(&Finding) -> ControlFlow<()>,
 ) -> Result<Exploration, RunError> {
-    explore_on(subject, &mut Models::of(subject), search, limits, watch, wanted)
+    let mut timing = needed(subject, &Extent::default());
+    loop {
+        let models = &mut Models::of(subject);
+        let (mut exploration, extent) =
+            explore_timed(subject, models, timing, search, limits, watch, wanted)?;
+        let more = needed(subject, &extent);
+        if more > timing {
+            timing = more;
+            continue;
+        }
+        if extent.asks_time && exploration.verdict == Verdict::Holds {
+            exploration.verdict = Verdict::Unknown(
+                "the pattern asks for the time, and not all that it can be told was searched"
+                    .to_owned(),
+            );
+        }
+        return Ok(exploration);
+    }
 }
 
-/// The same on servers that are empty for each schedule and have the models' names.
+/// The same on servers that are empty for each schedule and have the models' names. Only orders
+/// are searched there: the clocks of servers cannot be moved to and fro.
 pub(crate) fn explore_on(
     subject: &Subject,
     servers: &mut dyn Servers,
     search: Search,
     limits: Limits,
     watch: Watch<'_>,
-    wanted: &mut dyn FnMut(&Finding) -> ControlFlow<()>,
 ) -> Result<Exploration, RunError> {
+    let go_on = &mut |_: &_| ControlFlow::Continue(());
+    let (mut exploration, extent) =
+        explore_timed(subject, servers, Timing::Order, search, limits, watch, go_on)?;
+    if needed(subject, &extent) > Timing::Order || extent.asks_time {
+        exploration.verdict = Verdict::Unknown(
+            "time decides here, and on servers only the order of steps can be searched".to_owned(),
+        );
+        exploration.findings.clear();
+    }
+    Ok(exploration)
+}
+
+fn explore_timed(
+    subject: &Subject,
+    servers: &mut dyn Servers,
+    timing: Timing,
+    search: Search,
+    limits: Limits,
+    watch: Watch<'_>,
+    wanted: &mut dyn FnMut(&Finding) -> ControlFlow<()>,
+) -> Result<(Exploration, Extent), RunError> {
     let plan = subject.plan();
     let node_names = node_names(subject);
     let mut program = subject.program(&plan, &node_names);
     program.track = subject.track();
+    program.timing = timing;
     program.symmetry = search.reduce && subject.ends != Ends::Returned;
     let node_of = route(&node_names);
     let mut collector = Collector {
+        subject,
+        timed: timing > Timing::Order,
+        doubtful: false,
+        looked_at: Vec::new(),
         question: Question::of(subject, &node_of),
         findings: Vec::new(),
         marks: Vec::new(),
@@ -117,9 +162,13 @@ pub(crate) fn explore_on(
         wrong: 0,
         ends: (subject.ends != Ends::Ignored).then(BTreeSet::new),
     };
-    let (effort, complete) = exhaust(&program, search, servers, &mut collector)?;
+    let (effort, complete, extent) = exhaust(&program, search, servers, &mut collector)?;
     let verdict = match (collector.findings.is_empty(), complete, collector.gave_up) {
         (false, ..) => Verdict::Violated,
+        (true, true, _) if collector.doubtful => Verdict::Unknown(
+            "what was found was not found again at the moments that it needs; please report it"
+                .to_owned(),
+        ),
         (true, true, _) => Verdict::Holds,
         (true, false, reason) => Verdict::Unknown(reason.unwrap_or_else(|| {
             "a schedule has more steps than a schedule may have; does the pattern run in circles?"
@@ -128,7 +177,9 @@ pub(crate) fn explore_on(
     };
     let Collector { findings, marks, struck, ends, wrong, .. } = collector;
     let ends = ends.unwrap_or_default();
-    Ok(Exploration { verdict, complete, effort, findings, marks, struck, wrong, ends })
+    let exploration =
+        Exploration { verdict, complete, effort, findings, marks, struck, wrong, ends };
+    Ok((exploration, extent))
 }
 
 /// The names of the modelled nodes, by which clients route.
@@ -145,17 +196,29 @@ pub(crate) struct Models<'a> {
 }
 
 impl Models<'_> {
+    /// Nodes whose clocks stand somewhere within their second.
     pub fn of(subject: &Subject) -> Models<'_> {
+        Models::at(subject, &[])
+    }
+
+    /// Nodes whose clocks are so far into their second at the start, where that is known.
+    pub fn at<'a>(subject: &'a Subject, phases: &[u64]) -> Models<'a> {
         let cache = &subject.scenario.cache;
         let limits =
             NodeLimits { items: cache.items_max.map(|n| n as usize), bytes: cache.bytes_max };
         Models {
             scenario: &subject.scenario,
             limits,
-            phases: vec![CLOCK_PHASE_NANOS; usize::from(cache.nodes)],
+            phases: phases_of(cache.nodes, phases),
             may_restart: subject.may_restart_nodes(),
         }
     }
+}
+
+/// By node, how far its clock is into its second at the start.
+pub(crate) fn phases_of(nodes: u16, known: &[u64]) -> Vec<u64> {
+    let phase = |node| known.get(node).copied().unwrap_or(CLOCK_PHASE_NANOS);
+    (0..usize::from(nodes)).map(phase).collect()
 }
 
 impl Servers for Models<'_> {
@@ -168,7 +231,17 @@ impl Servers for Models<'_> {
     }
 }
 
+/// How often a finding is looked at in time: how it came to be may depend on that.
+const LOOKS_MAX: u32 = 4;
+
 struct Collector<'a> {
+    subject: &'a Subject,
+    /// Whether choices have moments.
+    timed: bool,
+    /// A finding was not there when the choices happened at their moments.
+    doubtful: bool,
+    /// How often which finding was looked at in time.
+    looked_at: Vec<(Finding, u32)>,
     question: Question<'a>,
     findings: Vec<(Finding, Vec<Choice>)>,
     marks: Vec<&'static str>,
@@ -199,15 +272,51 @@ fn note(history: &History, marks: &mut Vec<&'static str>, struck: &mut [bool]) {
     }
 }
 
+impl Collector<'_> {
+    /// What is wrong when the choices happen at their moments, which hazards have to do with.
+    fn look_in_time(
+        &mut self,
+        found: Vec<Finding>,
+        choices: &[Choice],
+    ) -> Result<Vec<Finding>, RunError> {
+        let asked = self.subject.scenario.explore.hazard.as_deref();
+        let missed = asked.is_some_and(|hazard| {
+            !self.findings.iter().any(|(known, _)| known.hazard.as_deref() == Some(hazard))
+        });
+        let looks = |finding: &Finding| {
+            let known = self.looked_at.iter().find(|(known, _)| known == finding);
+            known.map_or(0, |(_, looks)| *looks)
+        };
+        if !missed && found.iter().all(|finding| looks(finding) >= LOOKS_MAX) {
+            return Ok(Vec::new());
+        }
+        let seen = in_time(self.subject, choices, &self.question)?.unwrap_or_default();
+        for finding in found {
+            if !seen.iter().any(|other| other.kind == finding.kind && other.key == finding.key) {
+                self.doubtful = true;
+                continue;
+            }
+            match self.looked_at.iter_mut().find(|(known, _)| *known == finding) {
+                Some((_, looks)) => *looks += 1,
+                None => self.looked_at.push((finding, 1)),
+            }
+        }
+        Ok(seen)
+    }
+}
+
 impl Visitor for Collector<'_> {
     fn quiescent(&mut self, stepper: &mut Stepper<'_>) -> Result<ControlFlow<()>, RunError> {
         if let Some(ends) = &mut self.ends {
             ends.insert(stepper.end());
         }
         let deadlocks = stepper.deadlocks();
-        let (history, cache, database) = stepper.at_rest();
+        let (history, cache, database) = stepper.at_rest()?;
         note(history, &mut self.marks, &mut self.struck);
-        let found = judge::judge(history, cache, database, deadlocks, &self.question)?;
+        let mut found = judge::judge(history, cache, database, deadlocks, &self.question)?;
+        if self.timed && !found.is_empty() {
+            found = self.look_in_time(found, stepper.choices())?;
+        }
         self.wrong += u64::from(!found.is_empty());
         for finding in found {
             if (self.wanted)(&finding).is_break() {
@@ -221,7 +330,7 @@ impl Visitor for Collector<'_> {
     }
 
     fn given_up(&mut self, stepper: &mut Stepper<'_>) {
-        note(stepper.at_rest().0, &mut self.marks, &mut self.struck);
+        note(stepper.history(), &mut self.marks, &mut self.struck);
     }
 
     fn schedule_done(&mut self, effort: &Effort) -> ControlFlow<()> {

@@ -12,6 +12,7 @@ use super::finding::Finding;
 use super::replay;
 use super::search::{Exploration, Limits, Models, Watch, explore_until, node_names};
 use super::subject::Subject;
+use super::timing::moments;
 use crate::operation::OpKind;
 use crate::scenario::Group;
 use crate::schedule::{Choice, RunError, Search, Servers};
@@ -66,12 +67,13 @@ pub(super) fn as_found(
 ) -> Result<Counterexample, RunError> {
     let mut result = None;
     let names = node_names(subject);
-    Models::of(subject).with(&mut |cache, database| {
-        let (replayed, history) = replay::run(subject, choices, &names, cache, database)?;
+    let moments = moments(subject, choices)?;
+    Models::at(subject, &moments.phases).with(&mut |cache, database| {
+        let (replayed, history) = replay::run(subject, choices, &moments, &names, cache, database)?;
         // Its key may have another name than where the finding was first seen.
         let seen = replayed.findings.iter().find(|found| is_same(found, finding));
         let finding = seen.unwrap_or(finding);
-        result = Some(Counterexample::new(subject, finding, choices, &history));
+        result = Some(Counterexample::new(subject, finding, choices, moments.clone(), &history));
         Ok(())
     })?;
     Ok(result.expect("the servers ran it"))

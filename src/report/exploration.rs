@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::lanes;
 use super::text::Colour;
 use crate::explore::{Counterexample, ExploreResult, Replayed};
+use crate::time::human;
 
 /// All that is known about one exploration, the verdict first.
 pub fn text(result: &ExploreResult, colour: Colour) -> String {
@@ -62,6 +63,9 @@ pub fn smallest(counterexample: &Counterexample) -> String {
     let _ = writeln!(out, "  smallest schedule for {}: {steps} choices{faults}", {
         &counterexample.finding
     });
+    for (op, pause) in counterexample.pauses_spent() {
+        let _ = writeln!(out, "    needs a pause longer than {} in {op}", human(pause));
+    }
     for line in lanes::render(&counterexample.timeline) {
         let _ = writeln!(out, "    {line}");
     }

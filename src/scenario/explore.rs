@@ -15,8 +15,7 @@ pub struct ExploreSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 8))]
     pub faults: Option<u32>,
-    /// Times that the clock may move on while something else could happen: a client that is
-    /// so slow.
+    /// Steps that may take longer than their timeouts in one schedule: clients that are so slow.
     #[schemars(range(max = 8))]
     pub advances: u32,
     /// What is asked of every schedule; by default the final state and the reads.

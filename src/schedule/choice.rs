@@ -17,8 +17,6 @@ pub enum Choice {
     Step(OpId, u32),
     /// A sleep of an operation ends.
     Wake(OpId, u32),
-    /// A client whose pause is over begins its next operation.
-    Begin(ClientId),
     /// A process does a round of background work.
     Tick(ProcessId),
     /// The database notices that a connection is gone.
@@ -41,8 +39,18 @@ pub enum Choice {
     From(u16),
     /// A lasting fault ends.
     Until(u16),
-    /// Time passes until the next thing that waits for it.
-    Advance,
+    /// Nothing else can happen: the first statement that waits for a lock gives up.
+    GiveUp,
+    /// The item that a step is about is still there when it takes effect, which is next. With
+    /// the tick of its node at which the item goes, counted from one that was told before.
+    Alive(OpId, u32, i64),
+    /// The item that a step is about has expired when it takes effect, which is next.
+    Expired(OpId, u32, i64),
+    /// Of the commits of its row that a replica may lack, it has so many when a step reads it,
+    /// which is next.
+    Sees(OpId, u32, u32),
+    /// A pause is spent: nothing bounds when a step takes effect and is answered, which is next.
+    Late(OpId, u32),
 }
 
 impl Choice {
@@ -63,6 +71,12 @@ impl Choice {
 }
 
 impl Choice {
+    /// Whether it only says something about the moment of the choice that comes next.
+    pub fn is_about_time(self) -> bool {
+        use Choice::*;
+        matches!(self, Alive(..) | Expired(..) | Sees(..) | Late(..))
+    }
+
     /// The rule that strikes, by its place in the scenario's list.
     pub fn rule(self) -> Option<u16> {
         use Choice::*;
@@ -85,7 +99,6 @@ impl fmt::Display for Choice {
         match self {
             Choice::Step(op, step) => write!(f, "step {op} {step}"),
             Choice::Wake(op, step) => write!(f, "wake {op} {step}"),
-            Choice::Begin(client) => write!(f, "begin {client}"),
             Choice::Tick(process) => write!(f, "tick {}", process.0),
             Choice::Disconnect(connection) => write!(f, "disconnect {}", connection.0),
             Choice::Strike(rule, op, step) => write!(f, "fault {rule} {op} {step}"),
@@ -96,7 +109,11 @@ impl fmt::Display for Choice {
             Choice::WorldRow(rule, row) => write!(f, "world-row {rule} {}", row.0),
             Choice::From(rule) => write!(f, "from {rule}"),
             Choice::Until(rule) => write!(f, "until {rule}"),
-            Choice::Advance => f.write_str("advance"),
+            Choice::GiveUp => f.write_str("give-up"),
+            Choice::Alive(op, step, tick) => write!(f, "alive {op} {step} {tick}"),
+            Choice::Expired(op, step, tick) => write!(f, "expired {op} {step} {tick}"),
+            Choice::Sees(op, step, count) => write!(f, "sees {op} {step} {count}"),
+            Choice::Late(op, step) => write!(f, "late {op} {step}"),
         }
     }
 }
@@ -105,17 +122,17 @@ impl FromStr for Choice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Choice, String> {
-        let wrong = || format!("`{text}` is not a choice, as in `step c0#1 2` or `advance`");
+        let wrong = || format!("`{text}` is not a choice, as in `step c0#1 2` or `give-up`");
         let words: Vec<&str> = text.split(' ').collect();
         let number = |place: usize| words.get(place).and_then(|word| word.parse::<u64>().ok());
         let rule = |place: usize| number(place).and_then(|n| u16::try_from(n).ok());
         let small = |place: usize| number(place).and_then(|n| u32::try_from(n).ok());
         let op = |place: usize| words.get(place).and_then(|word| word.parse::<OpId>().ok());
+        let tick = || words.get(3).and_then(|word| word.parse::<i64>().ok());
         let client = |place: usize| words.get(place).and_then(|word| word.parse().ok());
         let parsed = match words[0] {
             "step" => op(1).zip(small(2)).map(|(op, step)| Choice::Step(op, step)),
             "wake" => op(1).zip(small(2)).map(|(op, step)| Choice::Wake(op, step)),
-            "begin" => client(1).map(Choice::Begin),
             "tick" => small(1).map(|process| Choice::Tick(ProcessId(process))),
             "disconnect" => small(1).map(|number| Choice::Disconnect(ConnectionId(number))),
             "fault-client" => rule(1).zip(client(2)).map(|(r, c)| Choice::StrikeClient(r, c)),
@@ -123,7 +140,13 @@ impl FromStr for Choice {
             "world-row" => rule(1).zip(number(2)).map(|(r, row)| Choice::WorldRow(r, RowId(row))),
             "from" => rule(1).map(Choice::From),
             "until" => rule(1).map(Choice::Until),
-            "advance" => Some(Choice::Advance),
+            "give-up" => Some(Choice::GiveUp),
+            "alive" => op(1).zip(small(2)).zip(tick()).map(|((o, s), t)| Choice::Alive(o, s, t)),
+            "expired" => {
+                op(1).zip(small(2)).zip(tick()).map(|((o, s), t)| Choice::Expired(o, s, t))
+            }
+            "sees" => op(1).zip(small(2)).zip(small(3)).map(|((o, s), n)| Choice::Sees(o, s, n)),
+            "late" => op(1).zip(small(2)).map(|(op, step)| Choice::Late(op, step)),
             striking => {
                 let make = match striking {
                     "fault" => Choice::Strike,
@@ -165,7 +188,6 @@ mod tests {
             Choice::Step(op, 2),
             Choice::Step(flusher, 1),
             Choice::Wake(op, 1),
-            Choice::Begin(ClientId(1)),
             Choice::Tick(ProcessId(0)),
             Choice::Disconnect(ConnectionId(7)),
             Choice::Strike(0, op, 2),
@@ -176,11 +198,17 @@ mod tests {
             Choice::WorldRow(3, RowId(9)),
             Choice::From(0),
             Choice::Until(0),
-            Choice::Advance,
+            Choice::GiveUp,
+            Choice::Alive(op, 1, -2),
+            Choice::Expired(op, 1, 0),
+            Choice::Sees(op, 2, 1),
+            Choice::Late(op, 1),
         ] {
             assert_eq!(choice.to_string().parse(), Ok(choice));
         }
-        for wrong in ["", "step", "step c0#1", "fault 0 c0#1", "advance 1", "stop c0#1 2"] {
+        for wrong in
+            ["", "step", "step c0#1", "fault 0 c0#1", "give-up 1", "advance", "stop c0#1 2"]
+        {
             assert!(wrong.parse::<Choice>().is_err(), "{wrong}");
         }
     }

@@ -6,6 +6,7 @@ use super::injector::{COMMITTED, bit};
 use super::memory;
 use super::network::{Fate, Flight, PendingWrite};
 use super::recorder::Seen;
+use super::replica::past;
 use super::world::{Enabled, World};
 use crate::backend::{Origin, Submitted};
 use crate::history::record::{CommitRecord, Source, StepKind, StepResult};
@@ -104,16 +105,22 @@ impl World<'_> {
 
     /// The row as the lagging replica has it, when the step is one that reads it.
     fn read_replica(&self, flight: usize) -> Option<Option<Row>> {
+        let id = self.reads_replica(flight)?;
         let (replica, lag) =
             (self.state.followers.replica.as_ref()?, self.fixed.rules.replica_lag?);
+        Some(replica.row_at(id, past(self.state.now, lag)))
+    }
+
+    /// The row that a step reads on the lagging replica.
+    pub(super) fn reads_replica(&self, flight: usize) -> Option<RowId> {
+        self.state.followers.replica.as_ref()?;
         let state = self.flight(flight);
         let in_transaction = self.state.network.connection(state.connection).in_transaction;
         match state.command {
             Command::Database(DbCommand::Select { table: Table(0), id, lock: RowLock::None })
                 if !in_transaction =>
             {
-                let at = Time(self.state.now.0.saturating_sub(lag.as_nanos() as u64));
-                Some(replica.row_at(id, at))
+                Some(id)
             }
             _ => None,
         }

@@ -21,6 +21,7 @@ use super::choice::Choice;
 use super::effects::Effects;
 use super::error::RunError;
 use super::identity::Fold128;
+use super::pace::{Extent, Timing};
 use super::program::Program;
 use super::stepper::Stepper;
 use super::symmetry::Naming;
@@ -101,20 +102,21 @@ struct Exhaust<'a> {
     path: Vec<Frame>,
     visited: FxHashMap<u128, Vec<Choice>>,
     effort: Effort,
+    extent: Extent,
     /// The visitor has had enough of what it saw.
     stopped: bool,
     /// Whether all was searched, once the search is over.
     complete: Option<bool>,
 }
 
-/// Searches all schedules of a program, or until the visitor has had enough; says what it took
-/// and whether all were searched.
+/// Searches all schedules of a program, or until the visitor has had enough; says what it took,
+/// whether all were searched, and how long everything took at the most.
 pub(crate) fn exhaust(
     program: &Program<'_>,
     search: Search,
     servers: &mut dyn Servers,
     visitor: &mut dyn Visitor,
-) -> Result<(Effort, bool), RunError> {
+) -> Result<(Effort, bool, Extent), RunError> {
     let mut exhaust = Exhaust {
         program,
         search,
@@ -122,13 +124,14 @@ pub(crate) fn exhaust(
         path: Vec::new(),
         visited: FxHashMap::default(),
         effort: Effort::default(),
+        extent: Extent::default(),
         stopped: false,
         complete: None,
     };
     loop {
         servers.with(&mut |cache, database| exhaust.execute(cache, database, visitor))?;
         if let Some(complete) = exhaust.complete {
-            return Ok((exhaust.effort, complete));
+            return Ok((exhaust.effort, complete, exhaust.extent));
         }
     }
 }
@@ -143,17 +146,27 @@ impl Exhaust<'_> {
         visitor: &mut dyn Visitor,
     ) -> Result<(), RunError> {
         let mut stepper = self.program.start(cache, database)?;
+        let searched = self.search_from(&mut stepper, visitor);
+        self.extent.join(&stepper.extent);
+        searched
+    }
+
+    fn search_from(
+        &mut self,
+        stepper: &mut Stepper<'_>,
+        visitor: &mut dyn Visitor,
+    ) -> Result<(), RunError> {
         for place in 0..self.path.len() {
-            self.take(place, &mut stepper)?;
+            self.take(place, stepper)?;
         }
         loop {
-            while let Some(mut frame) = self.look(&mut stepper, visitor)? {
+            while let Some(mut frame) = self.look(stepper, visitor)? {
                 // Where only one choice is open nobody comes back to.
                 if frame.options.len() > 1 && self.program.can_go_back() {
                     frame.saved = stepper.save();
                 }
                 self.path.push(frame);
-                self.take(self.path.len() - 1, &mut stepper)?;
+                self.take(self.path.len() - 1, stepper)?;
             }
             self.effort.depth = self.effort.depth.max(self.path.len() as u64);
             if self.stopped || visitor.schedule_done(&self.effort).is_break() {
@@ -167,7 +180,7 @@ impl Exhaust<'_> {
             let last = self.path.len() - 1;
             let Some(saved) = &self.path[last].saved else { return Ok(()) };
             stepper.restore(saved)?;
-            self.take(last, &mut stepper)?;
+            self.take(last, stepper)?;
         }
     }
 
@@ -212,7 +225,11 @@ impl Exhaust<'_> {
         }
         let mut options = stepper.options();
         if options.is_empty() {
-            self.effort.schedules += 1;
+            match stepper.is_quiescent() {
+                true => self.effort.schedules += 1,
+                // Time has run out for a step: nothing has happened like this.
+                false => self.effort.pruned += 1,
+            }
             return Ok(None);
         }
         if self.path.len() >= DEPTH_MAX {
@@ -253,7 +270,8 @@ impl Exhaust<'_> {
         let Some(frame) = self.path.last().filter(|_| self.search.reduce) else {
             return Sleep::new();
         };
-        if self.search.switches.is_some() {
+        // Where time decides, the order of any two choices can.
+        if self.search.switches.is_some() || self.program.timing > Timing::Order {
             return Sleep::new();
         }
         let taken = frame.effects.as_ref().expect("the choice has been made");

@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use super::identity::Fold128;
 use super::monitor::replaced;
-use super::progress::{Background, Progress, Sleeper};
+use super::progress::{Background, Progress};
 use super::stepper::{Bounds, Stepper};
 use super::story;
 use super::symmetry::Places;
@@ -12,7 +12,6 @@ use super::terms::{counts, feed};
 use crate::backend::memcached_model::CasNames;
 use crate::history::record::History;
 use crate::operation::OpId;
-use crate::time::Time;
 
 impl Stepper<'_> {
     /// A fingerprint of what servers hold and operations returned.
@@ -37,6 +36,10 @@ impl Stepper<'_> {
             lasting,
             monitor,
             deadlocks,
+            // What is in it is compared by what could have happened when: `fingerprint_clock`.
+            clock: _,
+            // A function of what each operation was told.
+            spent: _,
             // How it came here.
             choices: _,
         } = &self.progress;
@@ -53,7 +56,10 @@ impl Stepper<'_> {
             let (op, number, _) = self.name(*flight, &places);
             feed("Progress.locked", &(op, number), into);
         }
-        self.fingerprint_sleeping(sleeping, &places, into);
+        let mut sleeping: Vec<_> =
+            sleeping.iter().map(|flight| self.name(*flight, &places)).collect();
+        sleeping.sort_unstable();
+        feed("Progress.sleeping", &sleeping, into);
         for work in background.iter().flatten() {
             work.fingerprint(into);
         }
@@ -72,37 +78,15 @@ impl Stepper<'_> {
             self.fingerprint_reached(history, into);
         }
         feed("Progress.deadlocks", &(*deadlocks > 0), into);
+        self.fingerprint_clock(&places, into);
         Some(places)
     }
 
     /// A step under way by the name that its operation has in the state's form.
-    fn name(&self, flight: usize, places: &Places) -> (OpId, u32, Option<u128>) {
+    pub(super) fn name(&self, flight: usize, places: &Places) -> (OpId, u32, Option<u128>) {
         let pending = self.world.pending(flight);
         let op = self.renamed(pending.op, places);
         self.world.flight(flight).identity(op, pending.current)
-    }
-
-    fn fingerprint_sleeping(
-        &self,
-        sleeping: &[(Time, Sleeper)],
-        places: &Places,
-        into: &mut Fold128,
-    ) {
-        let moment = self.next_moment();
-        let name = |(at, sleeper): &(Time, Sleeper)| {
-            // Rounded up to what clients see of the time.
-            let left = at.0.saturating_sub(moment.0).div_ceil(1_000);
-            match sleeper {
-                Sleeper::Step(flight) => {
-                    let (op, number, _) = self.name(*flight, places);
-                    (left, op.0, number)
-                }
-                Sleeper::Client(client) => (left, places.place_of(*client) as u64, u32::MAX),
-            }
-        };
-        let mut sleeping: Vec<_> = sleeping.iter().map(name).collect();
-        sleeping.sort_unstable();
-        feed("Progress.sleeping", &sleeping, into);
     }
 
     /// Operations that have been invoked and have not ended, in the order of the form's places.

@@ -7,7 +7,7 @@ use super::world::{Enabled, World};
 use crate::fault::{Fault, What};
 use crate::history::record::{FaultRecord, KeyId, StepKind};
 use crate::operation::{ClientId, OpId, OpKind};
-use crate::step::{ConnectionId, Location, NodeId, RowId};
+use crate::step::{ConnectionId, Key, Location, NodeId, RowId};
 use crate::time::Time;
 
 /// What a scheduler has to know of a step under way to offer choices about it.
@@ -293,13 +293,53 @@ impl World<'_> {
         self.state.recorder.fault(FaultRecord { rule, at, until, target, step });
     }
 
-    /// The next time after this at which something happens by itself at a server.
-    pub fn next_by_itself(&self, moment: Time) -> Option<Time> {
-        let expiry = self.cache.next_expiry(moment);
-        let lag = self.fixed.rules.replica_lag;
-        let replica = self.state.followers.replica.as_ref().zip(lag);
-        let visible = replica.and_then(|(replica, lag)| replica.next_visible(moment, lag));
-        expiry.into_iter().chain(visible).min()
+    /// When an item will be gone by itself.
+    pub fn expiry(&self, node: NodeId, key: &Key) -> Option<Time> {
+        self.cache.expiry(node, key)
+    }
+
+    /// An item has expired.
+    pub fn expire_item(&mut self, node: NodeId, key: &Key) -> Result<(), RunError> {
+        self.cache.evict(self.state.now, node, key)?;
+        let key = self.state.recorder.key(key);
+        self.state.recorder.expired(node, key, self.state.now);
+        Ok(())
+    }
+
+    /// What a replica has is told from now on, not a matter of the time.
+    pub fn replicas_follow_choices(&mut self) {
+        if let Some(replica) = &mut self.state.followers.replica {
+            replica.hide(0);
+        }
+    }
+
+    /// The next read of a step on the lagging replica lacks the last commits of its row.
+    pub fn hide_commits(&mut self, commits: usize) {
+        if let Some(replica) = &mut self.state.followers.replica {
+            replica.hide(commits);
+        }
+    }
+
+    /// No read will ask for more than this many of a row's last commits.
+    pub fn forget_commits(&mut self, row: RowId, keep: usize) {
+        if let Some(replica) = &mut self.state.followers.replica {
+            replica.keep(row, keep);
+        }
+    }
+
+    /// Counts how often a client's operations ended abruptly.
+    pub fn epoch(&self, client: usize) -> u32 {
+        self.state.clients[client].epoch
+    }
+
+    /// Whether an operation waits for more than one thing.
+    pub fn waits_for_several(&self, client: usize) -> bool {
+        self.state.clients[client].waiting > 1
+    }
+
+    /// Whether the pattern has asked for the time in an operation under way.
+    pub fn has_asked_time(&self) -> bool {
+        self.actors.iter().any(|actor| actor.port.asked_time())
     }
 
     /// A client begins its next operation; called for what [`Enabled::Begin`] offers.

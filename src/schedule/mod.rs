@@ -9,6 +9,7 @@ mod change_log;
 mod checkpoint;
 mod choice;
 mod client;
+mod clock;
 mod effects;
 mod error;
 mod execute;
@@ -23,6 +24,7 @@ mod memory;
 mod monitor;
 mod network;
 mod options;
+mod pace;
 mod pct;
 mod program;
 mod progress;
@@ -40,6 +42,7 @@ mod symmetry;
 mod terms;
 mod walk;
 mod world;
+mod zone;
 
 #[cfg(test)]
 pub(crate) use checkpoint::Checkpoint;
@@ -56,6 +59,7 @@ pub(crate) use injector::{COMMITTED, Injector, Target, bit};
 #[cfg(all(feature = "memcached", feature = "serve"))]
 pub(crate) use memory::Memory;
 pub use monitor::Track;
+pub use pace::{Extent, Timing};
 pub use program::Program;
 pub use recorder::Keep;
 #[cfg(all(feature = "memcached", feature = "serve"))]

@@ -1,41 +1,51 @@
 //! What can happen next in a world that is told everything.
 
 use super::choice::Choice;
-use super::progress::Sleeper;
 use super::stepper::Stepper;
 use crate::fault::What;
 use crate::operation::ProcessId;
 
 impl Stepper<'_> {
     /// Everything that can happen next, in an order that depends on nothing but the state:
-    /// first what costs nothing, then the clock, then faults.
+    /// first what costs nothing, then faults.
     pub fn options(&self) -> Vec<Choice> {
         let mut options = self.free_options();
-        options.sort_unstable();
-        let forced = options.is_empty() && !self.is_quiescent();
-        if forced || (self.time_can_pass() && !self.is_quiescent()) {
-            options.push(Choice::Advance);
-        }
         if self.progress.bounds.faults > 0 {
-            let mut faults = self.fault_options();
-            faults.sort_unstable();
-            options.append(&mut faults);
+            options.append(&mut self.faults_in_time());
         }
         options
     }
 
-    /// Whether the clock may move on although something else could happen.
-    pub(super) fn time_can_pass(&self) -> bool {
-        self.next_deadline().is_some() && self.progress.bounds.advances > 0
-    }
-
-    /// Whether nothing but the clock is left.
-    pub(super) fn is_forced(&self) -> bool {
-        self.free_options().is_empty()
-    }
-
-    /// What costs nothing, in no particular order.
+    /// What costs nothing, in order; empty where time has run out for something.
     pub(super) fn free_options(&self) -> Vec<Choice> {
+        let mut options = self.untimed_options();
+        if options.is_empty() && !self.is_quiescent() {
+            options.push(Choice::GiveUp);
+        }
+        self.in_time_only(options)
+    }
+
+    /// Faults that can strike now, in order.
+    pub(super) fn faults_in_time(&self) -> Vec<Choice> {
+        self.in_time_only(self.fault_options())
+    }
+
+    fn in_time_only(&self, mut options: Vec<Choice>) -> Vec<Choice> {
+        options.sort_unstable();
+        if self.progress.clock.is_none() {
+            return options;
+        }
+        let mut timely = Vec::with_capacity(options.len() + 2);
+        for option in options {
+            self.in_time(option, &mut timely);
+        }
+        timely.sort_unstable();
+        timely.dedup();
+        timely
+    }
+
+    /// What costs nothing, whatever the time, in no particular order.
+    fn untimed_options(&self) -> Vec<Choice> {
         let mut options = Vec::with_capacity(self.progress.flying.len() + 4);
         for flight in &self.progress.flying {
             if !self.is_first(*flight) {
@@ -50,18 +60,9 @@ impl Stepper<'_> {
                 None => Choice::Step(pending.op, pending.number),
             });
         }
-        let moment = self.next_moment();
-        for (at, sleeper) in &self.progress.sleeping {
-            if *at > moment {
-                continue;
-            }
-            options.push(match sleeper {
-                Sleeper::Step(flight) => {
-                    let pending = self.world.pending(*flight);
-                    Choice::Wake(pending.op, pending.number)
-                }
-                Sleeper::Client(client) => Choice::Begin(self.world.client_id(*client)),
-            });
+        for flight in &self.progress.sleeping {
+            let pending = self.world.pending(*flight);
+            options.push(Choice::Wake(pending.op, pending.number));
         }
         options
             .extend(self.progress.hanging.iter().map(|connection| Choice::Disconnect(*connection)));
@@ -109,7 +110,7 @@ impl Stepper<'_> {
     }
 
     /// Faults that can strike now, in no particular order.
-    pub(super) fn fault_options(&self) -> Vec<Choice> {
+    fn fault_options(&self) -> Vec<Choice> {
         let mut options = Vec::new();
         for rule in 0..self.progress.lasting.len() as u16 {
             let fault = self.world.fault(rule);
@@ -198,10 +199,14 @@ impl Stepper<'_> {
         let client = match choice {
             Choice::Step(op, _)
             | Choice::Wake(op, _)
+            | Choice::Alive(op, ..)
+            | Choice::Expired(op, ..)
+            | Choice::Sees(op, ..)
+            | Choice::Late(op, _)
             | Choice::Strike(_, op, _)
             | Choice::StrikeAfter(_, op, _)
             | Choice::StrikeFlying(_, op, _) => op.client(),
-            Choice::Begin(client) | Choice::StrikeClient(_, client) => client,
+            Choice::StrikeClient(_, client) => client,
             Choice::Tick(process) => crate::operation::ClientId::background(process),
             _ => return None,
         };

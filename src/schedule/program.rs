@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::error::RunError;
 use super::injector::Injector;
 use super::monitor::Track;
+use super::pace::{Paces, Timing};
 use super::recorder::{Keep, Recorder};
 use super::stepper::{Bounds, Stepper};
 use super::world::{Parts, Rules, World};
@@ -33,6 +34,10 @@ pub struct Program<'a> {
     pub bounds: Bounds,
     /// What the verdict is about.
     pub track: Track,
+    /// How much of time is looked at.
+    pub timing: Timing,
+    /// Whether the moments of a schedule are to be told in the end.
+    pub solves: bool,
 }
 
 impl<'a> Program<'a> {
@@ -66,6 +71,8 @@ impl<'a> Program<'a> {
             symmetry: true,
             bounds,
             track,
+            timing: Timing::Order,
+            solves: false,
         }
     }
 
@@ -114,7 +121,14 @@ impl<'a> Program<'a> {
             true => self.twins.clone(),
             false => vec![None; self.twins.len()],
         };
-        Stepper::new(world, self.bounds, self.track, twins, rules, rows)
+        let paces = Paces {
+            timing: self.timing,
+            cache_timeout: scenario.cache.timeout,
+            database_timeout: scenario.database.timeout,
+            lag: scenario.database.replica_lag,
+            solves: self.solves,
+        };
+        Stepper::new(world, self.bounds, self.track, twins, rules, rows, paces)
     }
 }
 

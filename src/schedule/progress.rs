@@ -3,19 +3,11 @@
 //! named, without `..`, as those of a [`State`](super::state::State) are.
 
 use super::choice::Choice;
+use super::clock::Clock;
 use super::monitor::Monitor;
 use super::stepper::Bounds;
 use super::terms::become_like;
 use crate::step::{Access, ConnectionId, Footprint, Location};
-use crate::time::Time;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sleeper {
-    /// A step of an operation that is a sleep.
-    Step(usize),
-    /// A client whose next operation comes after a pause.
-    Client(usize),
-}
 
 /// The background work of a process.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,7 +30,8 @@ pub(super) struct Progress {
     pub bounds: Bounds,
     /// Steps under way that may take effect.
     pub flying: Vec<usize>,
-    pub sleeping: Vec<(Time, Sleeper)>,
+    /// Sleeps of operations that wait for something else as well.
+    pub sleeping: Vec<usize>,
     /// Statements that wait for a lock.
     pub locked: Vec<usize>,
     pub hanging: Vec<ConnectionId>,
@@ -49,8 +42,12 @@ pub(super) struct Progress {
     /// By rule: whether a lasting fault lasts.
     pub lasting: Vec<bool>,
     pub monitor: Monitor,
-    /// Times at which the clock moved on although nothing but waiting for a lock was left.
+    /// Statements that gave up waiting for a lock since nothing else was left.
     pub deadlocks: u32,
+    /// When all that could have happened, where that decides what happens.
+    pub clock: Option<Clock>,
+    /// By client: for how long its operation has waited for answers, and has slept, at the most.
+    pub spent: Vec<(u64, u64)>,
     pub choices: Vec<Choice>,
 }
 
@@ -58,7 +55,7 @@ impl Progress {
     pub fn become_like(&mut self, other: &Progress) {
         become_like!(Progress: self, other;
             bounds, flying, sleeping, locked, hanging, background, invoked, lasting, deadlocks,
-            choices;
+            clock, spent, choices;
             parts monitor);
     }
 }

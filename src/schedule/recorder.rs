@@ -231,6 +231,17 @@ impl Recorder {
         }
     }
 
+    /// An item has expired: what stored it last says so.
+    pub fn expired(&mut self, node: NodeId, key: KeyId, at: Time) {
+        let of_item = |step: &&mut StepRecord| {
+            step.node == node && step.key == Some(key) && step.expires > at && step.order > 0
+        };
+        let stored = self.history.steps.iter_mut().rev().find(of_item);
+        if let Some(step) = stored.filter(|step| step.expires != Time::NEVER) {
+            step.expires = at;
+        }
+    }
+
     /// A rule strikes a step that was sent before.
     pub fn struck(&mut self, id: StepId, rule: u16) {
         if let Some(step) = self.step(id) {

@@ -8,50 +8,78 @@ use rustc_hash::FxHashMap;
 use crate::step::{Row, RowId};
 use crate::time::Time;
 
-/// What a row was, from when on.
-type Log = Vec<(Time, Option<Row>)>;
+/// What a row was, from when on; what was there before the start has no time.
+type Log = Vec<(Option<Time>, Option<Row>)>;
+
+/// The time so long ago; `None` when that was before the start.
+pub(super) fn past(now: Time, lag: Duration) -> Option<Time> {
+    now.0.checked_sub(lag.as_nanos() as u64).map(Time)
+}
 
 /// Every version of every row of the first table, with the time of its commit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Replica {
     rows: FxHashMap<RowId, Log>,
+    /// How many of its row's last commits the next read lacks, where that does not follow from
+    /// the time.
+    hidden: Option<usize>,
 }
 
 impl Replica {
     pub fn load(&mut self, row: &Row) {
-        self.rows.insert(row.id, vec![(Time::ZERO, Some(row.clone()))]);
+        self.rows.insert(row.id, vec![(None, Some(row.clone()))]);
     }
 
     pub fn commit(&mut self, at: Time, id: RowId, row: Option<Row>) {
-        self.rows.entry(id).or_default().push((at, row));
+        self.rows.entry(id).or_default().push((Some(at), row));
     }
 
-    /// The row as it was at a point in time.
-    pub fn row_at(&self, id: RowId, at: Time) -> Option<Row> {
+    /// The next read lacks so many of its row's commits, whatever the time.
+    pub fn hide(&mut self, commits: usize) {
+        self.hidden = Some(commits);
+    }
+
+    /// Forgets what a row was before its last commits.
+    pub fn keep(&mut self, row: RowId, commits: usize) {
+        if let Some(log) = self.rows.get_mut(&row) {
+            log.drain(..log.len().saturating_sub(commits + 1));
+        }
+    }
+
+    /// The row as it was at a point in time, or before the start; or else without the commits that
+    /// are hidden.
+    pub fn row_at(&self, id: RowId, at: Option<Time>) -> Option<Row> {
         let log = self.rows.get(&id)?;
+        if let Some(hidden) = self.hidden {
+            let place = log.len().checked_sub(hidden + 1)?;
+            return log[place].1.clone();
+        }
         let later = log.partition_point(|(committed, _)| *committed <= at);
         log[..later].last().and_then(|(_, row)| row.clone())
-    }
-
-    /// When the next commit becomes visible on a replica that is so far behind.
-    pub fn next_visible(&self, now: Time, lag: Duration) -> Option<Time> {
-        let all = self.rows.values().flatten().map(|(at, _)| *at + lag);
-        all.filter(|at| *at > now).min()
     }
 
     /// Feeds what reads of the replica can still see to a hasher: each row as it is there, and
     /// the commits on their way with the time that they still take.
     pub fn fingerprint(&self, now: Time, lag: Duration, into: &mut impl Hasher) {
-        let visible = Time(now.0.saturating_sub(lag.as_nanos() as u64));
+        let visible = past(now, lag);
         let mut rows: Vec<_> = self.rows.iter().collect();
         rows.sort_unstable_by_key(|(id, _)| **id);
+        self.hidden.hash(into);
+        if self.hidden.is_some() {
+            for (id, log) in rows {
+                id.hash(into);
+                log.iter().for_each(|(_, row)| row.hash(into));
+            }
+            return;
+        }
         for (id, log) in rows {
             let later = log.partition_point(|(committed, _)| *committed <= visible);
             id.hash(into);
             log[..later].last().map(|(_, row)| row).hash(into);
             for (at, row) in &log[later..] {
                 // Rounded as all times of exploration are.
-                ((at.0 - visible.0) / 1_000, row).hash(into);
+                let since = at.unwrap_or_default().0 - visible.unwrap_or_default().0;
+                (since / 1_000, row).hash(into);
             }
         }
     }

@@ -7,17 +7,22 @@
 //!   right after its last answer: a later return would only take order away;
 //! - an operation counts as invoked right before its first step takes effect, for the same
 //!   reason;
-//! - a caller that gets no answer learns so at once, as when its connection breaks.
+//! - a caller that gets no answer learns so at once, as when its connection breaks;
+//! - a client that pauses, or sleeps, goes on: when its next step can take effect is a matter of
+//!   the clock.
 //!
-//! Time stands still but for a nanosecond per choice, until [`Choice::Advance`].
+//! The servers' time stands still but for a nanosecond per choice; what time decides is in
+//! `pace.rs` and `clock.rs`.
 
 use std::time::Duration;
 
 use super::choice::Choice;
+use super::clock::Clock;
 use super::effects::Effects;
 use super::error::RunError;
 use super::monitor::{Monitor, Track};
-use super::progress::{Background, Progress, Sleeper};
+use super::pace::{Extent, Paces, Timing};
+use super::progress::{Background, Progress};
 use super::world::{Enabled, World};
 use crate::backend::{Cache, Database};
 use crate::fault::What;
@@ -31,8 +36,7 @@ use crate::time::Time;
 pub struct Bounds {
     /// Faults that strike.
     pub faults: u32,
-    /// Times that the clock moves on while something else could have happened: a client that
-    /// is so slow. When nothing else can happen it moves on for free.
+    /// Steps that take longer than their timeouts: a client that is so slow.
     pub advances: u32,
 }
 
@@ -43,8 +47,8 @@ struct Before {
     commits: usize,
 }
 
-/// Pauses of a plan below this are left out: the order is free anyway.
-const PAUSE_THAT_MATTERS: Duration = Duration::from_secs(1);
+/// Sleeps of an operation one after the other, with no step between them, at the most.
+const SLEEPS_MAX: u32 = 10_000;
 
 /// A world that is told what happens next.
 pub(crate) struct Stepper<'a> {
@@ -54,6 +58,11 @@ pub(crate) struct Stepper<'a> {
     /// By client: the client before it that asks exactly the same.
     pub(super) twins: Vec<Option<usize>>,
     pub(super) progress: Progress,
+    pub(super) paces: Paces,
+    /// How long everything took at the most, in all schedules together.
+    pub(super) extent: Extent,
+    /// The moments of choices, where they are given: the servers' time follows them.
+    pub(super) moments: Vec<Time>,
 }
 
 impl<'a> Stepper<'a> {
@@ -66,6 +75,7 @@ impl<'a> Stepper<'a> {
         twins: Vec<Option<usize>>,
         rules: usize,
         rows: Vec<RowId>,
+        paces: Paces,
     ) -> Result<Stepper<'a>, RunError> {
         world.choose_manually(track != Track::default());
         let clients = world.client_count();
@@ -81,14 +91,21 @@ impl<'a> Stepper<'a> {
             lasting: vec![false; rules],
             monitor: Monitor::new(track, clients),
             deadlocks: 0,
+            clock: (paces.timing > Timing::Order)
+                .then(|| Clock::new(clients, paces.timing == Timing::Expiry, paces.solves)),
+            spent: vec![(0, 0); clients],
             choices: Vec::new(),
         };
-        let mut stepper = Stepper { world, rows, twins, progress };
+        if progress.clock.is_some() {
+            world.replicas_follow_choices();
+        }
+        let (extent, moments) = (Extent::default(), Vec::new());
+        let mut stepper = Stepper { world, rows, twins, progress, paces, extent, moments };
         stepper.settle()?;
         Ok(stepper)
     }
 
-    /// Times at which the clock moved on although nothing but waiting for a lock was left.
+    /// Statements that gave up waiting for a lock since nothing else was left.
     pub fn deadlocks(&self) -> u32 {
         self.progress.deadlocks
     }
@@ -99,12 +116,23 @@ impl<'a> Stepper<'a> {
     }
 
     /// What has happened and what the servers hold, now that all is done.
-    pub fn at_rest(&mut self) -> (&History, &mut dyn Cache, &mut dyn Database) {
+    pub fn at_rest(&mut self) -> Result<(&History, &mut dyn Cache, &mut dyn Database), RunError> {
+        self.expire_what_is_over()?;
         let now = self.world.now();
         let history = self.world.history_mut();
         history.phases = Phases { faults_end: now, quiescent: now, audit: now };
         super::seeded::settle(history);
-        self.world.servers()
+        Ok(self.world.servers())
+    }
+
+    /// What has happened so far.
+    pub fn history(&self) -> &History {
+        self.world.history()
+    }
+
+    /// How long everything took at the most.
+    pub fn extent(&self) -> &Extent {
+        &self.extent
     }
 
     /// Which statements wait for a lock, in words.
@@ -112,6 +140,11 @@ impl<'a> Stepper<'a> {
         let blocked = self.progress.locked.iter().filter(|flight| self.world.is_blocked(**flight));
         let flights = blocked.map(|flight| self.world.flight(*flight));
         flights.map(|f| format!("{} waits for a lock in {}", f.op, f.kind.name())).collect()
+    }
+
+    /// The servers' time follows these moments of choices from now on.
+    pub fn follow(&mut self, nanos: &[u64]) {
+        self.moments = nanos.iter().map(|nanos| Time(*nanos)).collect();
     }
 
     /// What has happened; leaves nothing of it.
@@ -132,40 +165,29 @@ impl<'a> Stepper<'a> {
     /// Makes a choice of [`options`](Stepper::options) happen; says what it touched.
     pub fn take(&mut self, choice: Choice) -> Result<Effects, RunError> {
         self.progress.choices.push(choice);
-        let deadline = self.spend_time(choice);
-        self.world.advance(deadline.unwrap_or_else(|| self.next_moment()));
+        let stores = self.stores(choice);
         self.world.footprint.clear();
+        if self.spend_time(choice)? {
+            let everything = true;
+            return Ok(Effects { client: self.actor_of(choice), everything, ..Effects::default() });
+        }
         let history = self.world.history();
         let before = Before { ops: history.ops.len(), commits: history.commits.len() };
         let mut effects = Effects { fault: choice.is_fault(), ..Effects::default() };
         if effects.fault && !self.is_kept_out(choice) {
             self.progress.bounds.faults -= 1;
         }
-        self.carry_out(choice, deadline, &mut effects)?;
+        self.carry_out(choice, &mut effects)?;
         self.settle()?;
+        let stored = stores.filter(|(step, _)| self.has_stored(*step)).map(|(_, stored)| stored);
+        self.note_time(stored.as_ref(), before.commits);
         self.note_returns(before, &mut effects);
         self.note_background(&effects);
         effects.footprint.append(&self.world.footprint);
         Ok(effects)
     }
 
-    /// Where the clock moves on to, if the choice is that it does.
-    fn spend_time(&mut self, choice: Choice) -> Option<Time> {
-        if choice != Choice::Advance {
-            return None;
-        }
-        if !self.is_forced() {
-            self.progress.bounds.advances -= 1;
-        }
-        self.next_deadline()
-    }
-
-    fn carry_out(
-        &mut self,
-        choice: Choice,
-        deadline: Option<Time>,
-        effects: &mut Effects,
-    ) -> Result<(), RunError> {
+    fn carry_out(&mut self, choice: Choice, effects: &mut Effects) -> Result<(), RunError> {
         match choice {
             Choice::Step(op, step) => {
                 let flight = self.launch(op, step, effects)?;
@@ -173,6 +195,11 @@ impl<'a> Stepper<'a> {
             }
             Choice::Strike(rule, op, step) => {
                 let flight = self.launch(op, step, effects)?;
+                match self.world.fault(rule).what {
+                    What::LoseReply => {}
+                    What::LoseRequest | What::DeliverLate => self.hear(flight, false),
+                    _ => self.hear(flight, true),
+                }
                 self.world.strike_step(flight, rule)
             }
             Choice::StrikeAfter(..) | Choice::StrikeFlying(..) | Choice::StrikeClient(..) => {
@@ -180,18 +207,11 @@ impl<'a> Stepper<'a> {
                 self.end_abruptly(choice, effects)
             }
             Choice::Wake(op, step) => {
-                let place = self.place_of_sleeper(op, step);
-                let (_, Sleeper::Step(flight)) = self.progress.sleeping.remove(place) else {
-                    unreachable!("a step was looked for");
-                };
-                effects.client = Some(self.world.pending(flight).client);
-                self.world.wake(flight)
-            }
-            Choice::Begin(client) => {
-                let client = self.world.place_of_client(client);
-                self.progress.sleeping.retain(|(_, sleeper)| *sleeper != Sleeper::Client(client));
+                let flight = self.progress.sleeping.remove(self.place_of_sleeper(op, step));
+                let client = self.world.pending(flight).client;
                 effects.client = Some(client);
-                self.begin(client)
+                self.begin_now(client);
+                self.world.wake(flight)
             }
             Choice::Tick(process) => self.tick(process, effects),
             Choice::Disconnect(connection) => {
@@ -200,6 +220,7 @@ impl<'a> Stepper<'a> {
             }
             Choice::World(rule) => {
                 effects.everything = self.world.fault(rule).what == What::JumpClock;
+                self.restart_clocks(rule);
                 self.world.world_fault_now(rule, None)
             }
             Choice::WorldRow(rule, row) => self.world.world_fault_now(rule, Some(row)),
@@ -211,9 +232,12 @@ impl<'a> Stepper<'a> {
                 }
                 Ok(())
             }
-            Choice::Advance => {
+            Choice::GiveUp => {
                 effects.everything = true;
-                self.let_time_pass(deadline)
+                self.give_up_a_lock()
+            }
+            Choice::Alive(..) | Choice::Expired(..) | Choice::Sees(..) | Choice::Late(..) => {
+                unreachable!("time was spent before")
             }
         }
     }
@@ -249,12 +273,9 @@ impl<'a> Stepper<'a> {
     }
 
     fn place_of_sleeper(&self, op: OpId, step: u32) -> usize {
-        let found = self.progress.sleeping.iter().position(|(_, sleeper)| match sleeper {
-            Sleeper::Step(flight) => {
-                let pending = self.world.pending(*flight);
-                pending.op == op && pending.number == step
-            }
-            Sleeper::Client(_) => false,
+        let found = self.progress.sleeping.iter().position(|flight| {
+            let pending = self.world.pending(*flight);
+            pending.op == op && pending.number == step
         });
         found.expect("only what is offered is chosen")
     }
@@ -265,6 +286,8 @@ impl<'a> Stepper<'a> {
         let waited_for = |flight: &usize| self.world.pending(*flight).current;
         let mine: Vec<usize> = self.progress.flying.iter().copied().filter(waited_for).collect();
         let mut spared = None;
+        let epochs: Vec<u32> =
+            (0..self.world.client_count()).map(|c| self.world.epoch(c)).collect();
         match choice {
             Choice::StrikeAfter(rule, op, step) => {
                 let flight = self.launch(op, step, effects)?;
@@ -281,6 +304,11 @@ impl<'a> Stepper<'a> {
                 self.world.strike_client(client, rule)?;
             }
             _ => unreachable!("only what ends an operation comes here"),
+        }
+        for (client, epoch) in epochs.into_iter().enumerate() {
+            if self.world.epoch(client) != epoch {
+                self.begin_now(client);
+            }
         }
         for flight in mine {
             if Some(flight) != spared && !self.world.pending(flight).current {
@@ -300,20 +328,19 @@ impl<'a> Stepper<'a> {
         work.round.clear();
         work.late.clear();
         self.progress.invoked[client] = true;
+        self.begin_now(client);
         self.world.tick_now(client)
     }
 
-    /// The clock has moved on to the next thing that waits for it; when nothing does, the first
-    /// statement that waits for a lock gives up.
-    fn let_time_pass(&mut self, deadline: Option<Time>) -> Result<(), RunError> {
-        if deadline.is_none() {
-            if self.progress.locked.is_empty() {
-                return Err(self.nothing_left());
-            }
-            self.progress.deadlocks += 1;
-            let flight = self.progress.locked.remove(0);
-            self.world.expire(flight)?;
+    /// The first statement that waits for a lock gives up.
+    fn give_up_a_lock(&mut self) -> Result<(), RunError> {
+        if self.progress.locked.is_empty() {
+            return Err(self.nothing_left());
         }
+        self.progress.deadlocks += 1;
+        let flight = self.progress.locked.remove(0);
+        self.hear(flight, false);
+        self.world.expire(flight)?;
         for work in self.progress.background.iter_mut().flatten() {
             work.dirty |= work.waiting;
         }
@@ -321,7 +348,7 @@ impl<'a> Stepper<'a> {
     }
 
     /// Why there is nothing left that could happen.
-    fn nothing_left(&self) -> RunError {
+    pub(super) fn nothing_left(&self) -> RunError {
         let waits = |client: &usize| self.world.is_busy(*client);
         let waiting: Vec<String> = (0..self.progress.invoked.len())
             .filter(waits)
@@ -330,26 +357,43 @@ impl<'a> Stepper<'a> {
         RunError::NothingLeft { waiting: waiting.join(", ") }
     }
 
-    /// When the next choice happens.
-    pub(super) fn next_moment(&self) -> Time {
-        Time(self.world.now().0 + 1)
-    }
-
-    /// The next point in time at which something that waits for it may happen.
-    pub(super) fn next_deadline(&self) -> Option<Time> {
-        let moment = self.next_moment();
-        let sleepers = self.progress.sleeping.iter().map(|(at, _)| *at).filter(|at| *at > moment);
-        sleepers.chain(self.world.next_by_itself(moment)).min()
+    /// What a client does next it does from now on.
+    fn begin_now(&mut self, client: usize) {
+        self.progress.spent[client] = (0, 0);
+        if let Some(clock) = &mut self.progress.clock {
+            clock.tell_now(client);
+        }
     }
 
     fn begin(&mut self, client: usize) -> Result<(), RunError> {
         self.progress.invoked[client] = false;
+        self.progress.spent[client] = (0, 0);
         self.world.begin_now(client)
+    }
+
+    /// A sleep of an operation ends, unless the operation waits for something else as well.
+    fn sleep(&mut self, flight: usize, after: Duration) -> Result<(), RunError> {
+        let client = self.world.pending(flight).client;
+        self.progress.invoked[client] = true;
+        let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        self.note_wait(client, 0, nanos);
+        if self.world.waits_for_several(client) {
+            self.progress.sleeping.push(flight);
+            self.send(flight, Some(after));
+            return Ok(());
+        }
+        self.pause(client, after);
+        self.world.wake(flight)
     }
 
     /// Lets everything happen that offers no choice.
     fn settle(&mut self) -> Result<(), RunError> {
+        let mut rounds = 0;
         loop {
+            rounds += 1;
+            if rounds > SLEEPS_MAX {
+                return Err(self.nothing_left());
+            }
             let enabled = self.world.drain_enabled();
             if enabled.is_empty() {
                 // Whoever waited for a lock has it, or is gone: its timeout means nothing.
@@ -370,25 +414,28 @@ impl<'a> Stepper<'a> {
     }
 
     fn sort_in(&mut self, enabled: Enabled) -> Result<(), RunError> {
-        let now = self.world.now();
         match enabled {
             Enabled::Begin { client, after } => {
                 let pause = Duration::from_nanos(self.world.pause_before(client).unwrap_or(0));
-                if pause < PAUSE_THAT_MATTERS && after < PAUSE_THAT_MATTERS {
-                    return self.begin(client);
-                }
-                self.progress.sleeping.push((now + pause.max(after), Sleeper::Client(client)));
+                self.pause(client, pause.max(after));
+                self.begin(client)?;
             }
-            Enabled::Execute { flight, .. } => self.progress.flying.push(flight),
-            Enabled::Deliver { flight } => self.world.deliver(flight)?,
+            Enabled::Execute { flight, late } => {
+                self.progress.flying.push(flight);
+                self.send(flight, late);
+            }
+            Enabled::Deliver { flight } => {
+                self.hear(flight, true);
+                self.world.deliver(flight)?;
+            }
             Enabled::Expire { flight } if self.world.is_blocked(flight) => {
                 self.progress.locked.push(flight)
             }
-            Enabled::Expire { flight } => self.world.expire(flight)?,
-            Enabled::Wake { flight, after } => {
-                self.progress.invoked[self.world.pending(flight).client] = true;
-                self.progress.sleeping.push((now + after, Sleeper::Step(flight)));
+            Enabled::Expire { flight } => {
+                self.hear(flight, false);
+                self.world.expire(flight)?;
             }
+            Enabled::Wake { flight, after } => self.sleep(flight, after)?,
             Enabled::Disconnect { connection } => match self.world.matters(connection) {
                 true => self.progress.hanging.push(connection),
                 false => self.world.disconnect(connection)?,

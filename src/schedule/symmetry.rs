@@ -123,7 +123,12 @@ impl<'s> Stepper<'s> {
         match choice {
             Choice::Step(op, step) => Choice::Step(self.op_as(op, places, to), step),
             Choice::Wake(op, step) => Choice::Wake(self.op_as(op, places, to), step),
-            Choice::Begin(client) => Choice::Begin(self.client_as(client, to)),
+            Choice::Alive(op, step, tick) => Choice::Alive(self.op_as(op, places, to), step, tick),
+            Choice::Expired(op, step, tick) => {
+                Choice::Expired(self.op_as(op, places, to), step, tick)
+            }
+            Choice::Sees(op, step, count) => Choice::Sees(self.op_as(op, places, to), step, count),
+            Choice::Late(op, step) => Choice::Late(self.op_as(op, places, to), step),
             Choice::Strike(rule, op, step) => {
                 Choice::Strike(rule, self.op_as(op, places, to), step)
             }

@@ -73,10 +73,10 @@ pub(crate) fn walk(stepper: &mut Stepper<'_>, stride: Stride) -> Result<bool, Ru
         let choice = match mishaps.due(stepper, moment) {
             Some(mishap) => mishap,
             None => {
-                let mut options = stepper.free_options();
-                options.sort_unstable();
+                let options = stepper.free_options();
                 match &mut priorities {
-                    _ if options.is_empty() => Choice::Advance,
+                    // Time has run out for a step: nothing has happened like this.
+                    _ if options.is_empty() => return Ok(false),
                     Some(priorities) => priorities.pick(stepper, &options, moment),
                     None => {
                         let draw = stride.seed.draw(Purpose::Walk, 0, moment);
@@ -93,9 +93,8 @@ pub(crate) fn walk(stepper: &mut Stepper<'_>, stride: Stride) -> Result<bool, Ru
 /// What costs some of the bound, and when.
 struct Mishaps {
     seed: Seed,
-    /// Moments of faults, and of pauses, in falling order.
+    /// Moments of faults, in falling order.
     strikes: Vec<u64>,
-    pauses: Vec<u64>,
     /// By rule: whether it may strike in this walk.
     allowed: Vec<bool>,
 }
@@ -103,28 +102,21 @@ struct Mishaps {
 impl Mishaps {
     fn new(stepper: &Stepper<'_>, stride: Stride, length: u64) -> Mishaps {
         let seed = stride.seed;
-        let moments = |kind: u64, most: u32| {
-            let count = below(seed.draw(Purpose::Strike, kind, 0), u64::from(most) + 1);
-            let moment = |number| below(seed.draw(Purpose::Strike, kind, number), length);
-            let mut moments: Vec<u64> = (1..=count).map(moment).collect();
-            moments.sort_unstable_by(|a, b| b.cmp(a));
-            moments
-        };
+        let most = u64::from(stepper.progress.bounds.faults);
+        let count = below(seed.draw(Purpose::Strike, 0, 0), most + 1);
+        let moment = |number| below(seed.draw(Purpose::Strike, 0, number), length);
+        let mut strikes: Vec<u64> = (1..=count).map(moment).collect();
+        strikes.sort_unstable_by(|a, b| b.cmp(a));
         let allows = |rule| !stride.swarm || seed.draw(Purpose::Swarm, rule, 0) >> 63 == 0;
         Mishaps {
             seed,
-            strikes: moments(0, stepper.progress.bounds.faults),
-            pauses: moments(1, stepper.progress.bounds.advances),
+            strikes,
             allowed: (0..stepper.progress.lasting.len() as u64).map(allows).collect(),
         }
     }
 
     fn due(&mut self, stepper: &Stepper<'_>, moment: u64) -> Option<Choice> {
         let is_due = |moments: &[u64]| moments.last().is_some_and(|due| *due <= moment);
-        if is_due(&self.pauses) && stepper.time_can_pass() {
-            self.pauses.pop();
-            return Some(Choice::Advance);
-        }
         if is_due(&self.strikes)
             && stepper.progress.bounds.faults > 0
             && let Some(fault) = self.fault(stepper, moment)
@@ -137,7 +129,7 @@ impl Mishaps {
 
     /// A rule that can strike now, and then how: a rule with many ways is not likelier.
     fn fault(&self, stepper: &Stepper<'_>, moment: u64) -> Option<Choice> {
-        let mut options = stepper.fault_options();
+        let mut options = stepper.faults_in_time();
         let rule_of = |choice: &Choice| usize::from(choice.rule().expect("a fault has a rule"));
         options.retain(|choice| self.allowed[rule_of(choice)]);
         let mut rules: Vec<usize> = options.iter().map(rule_of).collect();
@@ -146,8 +138,6 @@ impl Mishaps {
         let draw = |which: u64| self.seed.draw(Purpose::Strike, 2 + which, moment);
         let rule = *rules.get(below(draw(0), rules.len() as u64) as usize)?;
         options.retain(|choice| rule_of(choice) == rule);
-        options.sort_unstable();
-        options.dedup();
         Some(options[below(draw(1), options.len() as u64) as usize])
     }
 }

@@ -403,15 +403,6 @@ impl Cache for Memcached {
         }
     }
 
-    fn next_expiry(&self, now: Time) -> Option<Time> {
-        match self.clock {
-            Clock::Faketime => {
-                self.nodes.iter().filter_map(|node| node.clock.next_expiry(now)).min()
-            }
-            _ => None,
-        }
-    }
-
     fn jump(&mut self, now: Time, node: NodeId, seconds: i64) -> Result<(), BackendError> {
         if self.clock != Clock::Faketime {
             self.not_tested("a server's clock cannot be made to jump without libfaketime");

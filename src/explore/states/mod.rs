@@ -11,8 +11,10 @@ use super::finding::Finding;
 use super::judge::{self, Question};
 use super::search::{Models, node_names};
 use super::subject::Subject;
+use super::timing::needed;
 use crate::schedule::{
-    Checkpoint, Choice, Effects, Fold128, Places, Servers, Stepper, leaving_out, route, terms_of,
+    Checkpoint, Choice, Effects, Extent, Fold128, Places, Servers, Stepper, Timing, leaving_out,
+    route, terms_of,
 };
 use crate::seed::{Purpose, Seed, below};
 use crate::step::ConnectionId;
@@ -27,6 +29,9 @@ fn start<T>(subject: &Subject, run: &mut dyn FnMut(&mut Stepper<'_>, &Question<'
     let node_names = node_names(subject);
     let mut program = subject.program(&plan, &node_names);
     program.track = subject.track();
+    if needed(subject, &Extent::default()) > Timing::Order {
+        program.timing = Timing::Expiry;
+    }
     assert!(program.can_go_back(), "such a program was left out");
     let node_of = route(&node_names);
     let question = Question::of(subject, &node_of);
@@ -266,7 +271,7 @@ impl Futures<'_> {
             return Ok(None);
         }
         let deadlocks = stepper.deadlocks();
-        let (history, cache, database) = stepper.at_rest();
+        let (history, cache, database) = stepper.at_rest().unwrap();
         let found = judge::judge(history, cache, database, deadlocks, self.question);
         found.map(Some).map_err(|error| error.to_string())
     }
