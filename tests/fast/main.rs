@@ -41,6 +41,7 @@ mod report_compare;
 mod report_timeline;
 mod scenario_errors;
 mod scenario_files;
+mod second;
 mod soundness;
 mod strategies;
 mod suite;
