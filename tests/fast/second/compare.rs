@@ -15,8 +15,11 @@ use super::judge::{Finding, STEPS, findings, scenario};
 use super::program::{Ask, Clock, Explored, Fault, Program, Strategy, Verb};
 use crate::common;
 
-/// A larger program loses operations until it fits.
-const SCHEDULES_MAX: u64 = 20_000;
+/// How many programs are compared, and how many schedules one may have: a larger one loses
+/// operations until it fits.
+fn sizes() -> (u64, u64) {
+    if is_set("STALEPROOF_LONG") { (2_000, 5_000) } else { (150, 1_000) }
+}
 
 const STRATEGIES: [Strategy; 5] = [
     Strategy::CacheAside,
@@ -156,8 +159,7 @@ fn is_set(variable: &str) -> bool {
 
 #[test]
 fn untimed_programs_have_the_findings_that_the_tool_finds() {
-    let long = is_set("STALEPROOF_LONG");
-    let (programs, most) = if long { (5_000, SCHEDULES_MAX) } else { (150, 1_000) };
+    let (programs, most) = sizes();
     let mut random = StdRng::seed_from_u64(22);
     let (mut shares, mut timed, mut differ) = (Shares::default(), 0, Vec::new());
     // Verdicts of these were false once.
@@ -187,8 +189,7 @@ fn untimed_programs_have_the_findings_that_the_tool_finds() {
 /// Each rule of time is in play; what the tool finds is compared where that is asked for.
 #[test]
 fn timed_programs_have_the_findings_that_the_tool_finds() {
-    let (long, compared) = (is_set("STALEPROOF_LONG"), is_set("STALEPROOF_TIMED"));
-    let (programs, most) = if long { (5_000, SCHEDULES_MAX) } else { (150, 1_000) };
+    let ((programs, most), compared) = (sizes(), is_set("STALEPROOF_TIMED"));
     let mut random = StdRng::seed_from_u64(7);
     let (mut shares, mut differ) = (Shares::default(), Vec::new());
     for _ in 0..programs {
