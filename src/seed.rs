@@ -48,6 +48,8 @@ pub enum Purpose {
     Strike,
     /// Which kinds of faults a walk goes without.
     Swarm,
+    /// The seed that a fault rule draws from.
+    Rule,
 }
 
 /// The increment of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
@@ -74,6 +76,17 @@ impl Seed {
     /// An endless stream of numbers for one purpose and one index.
     pub fn stream(self, purpose: Purpose, who: u64) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(self.draw(purpose, who, u64::MAX))
+    }
+
+    /// The seed of what has this name and this number among others of its name.
+    pub(crate) fn named(self, name: &[u8], number: u64) -> Seed {
+        let mut state = self.draw(Purpose::Rule, name.len() as u64, number);
+        for chunk in name.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            state = mix(state.wrapping_add(GOLDEN) ^ u64::from_le_bytes(word));
+        }
+        Seed(state)
     }
 
     /// The seed of run `index` of several: run 0 has the seed itself, so that a failure's

@@ -5,6 +5,7 @@
 //! (`at = "2s"`), and a fault of the world may also be triggered by a step. [`Fault::check`]
 //! says what is wrong with one; who carries it out is the scheduler's business.
 
+pub(crate) mod draws;
 mod steps;
 mod what;
 

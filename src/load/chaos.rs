@@ -9,7 +9,7 @@ use crate::backend::memcached::own::{OwnServer, stat};
 use crate::backend::process::Signal;
 use crate::backend::{Cache, Database, Origin, Submitted};
 use crate::entity::Entity;
-use crate::fault::{Fault, What};
+use crate::fault::{Fault, What, draws};
 use crate::history::file::writer::{Did, Operation};
 use crate::operation::{ClientId, OpId, Outcome};
 use crate::plan::Plan;
@@ -76,7 +76,7 @@ pub(super) struct Done {
 pub(super) struct Chaos {
     pub real: Vec<RealFault>,
     /// Of the scenario: those with a time of their own.
-    pub scenario: Vec<(usize, Fault)>,
+    pub scenario: Vec<Timed>,
     pub own: Vec<OwnServer>,
     pub addresses: Vec<String>,
     pub cache: Box<dyn Cache + Send>,
@@ -86,7 +86,6 @@ pub(super) struct Chaos {
     pub entity: Arc<dyn Entity>,
     pub versions: Arc<Versions>,
     pub harms: Arc<Harms>,
-    pub seed: Seed,
     pub start: Instant,
     pub over: Arc<AtomicBool>,
     /// Nodes whose process stands still: they answer nobody.
@@ -97,6 +96,38 @@ pub(super) struct Chaos {
     pub bypassed: u32,
     /// Writes the history down, where it is kept.
     pub pen: Option<Pen>,
+}
+
+/// A fault of the scenario that happens by the clock.
+#[derive(Debug)]
+pub(super) struct Timed {
+    /// Its place in the scenario.
+    pub rule: usize,
+    pub fault: Fault,
+    /// What it draws from.
+    seed: Seed,
+    /// How often its time has come.
+    came: u64,
+}
+
+impl Timed {
+    /// For those of a scenario.
+    pub fn all(faults: &[(usize, Fault)], seed: Seed) -> Vec<Timed> {
+        let list: Vec<Fault> = faults.iter().map(|(_, fault)| fault.clone()).collect();
+        let seeds = draws::seeds(&list, seed).into_iter();
+        let timed = faults.iter().zip(seeds);
+        timed
+            .map(|((rule, fault), seed)| Timed { rule: *rule, fault: fault.clone(), seed, came: 0 })
+            .collect()
+    }
+
+    /// Two draws for this time: whether it strikes, and whom.
+    fn draw(&mut self) -> (u64, u64) {
+        let drawn = |purpose| self.seed.draw(purpose, 0, self.came);
+        let draws = (drawn(Purpose::World), drawn(Purpose::FaultDetail));
+        self.came += 1;
+        draws
+    }
 }
 
 /// What chaos leaves: how its faults fared, and the servers.
@@ -122,7 +153,7 @@ impl Chaos {
         for (place, fault) in self.real.iter().enumerate().filter(|(_, f)| !f.what.is_on_wire()) {
             due.push((fault.at, Due::Real(place)));
         }
-        for (place, (_, fault)) in self.scenario.iter().enumerate() {
+        for (place, Timed { fault, .. }) in self.scenario.iter().enumerate() {
             due.push((fault.at.or(fault.every).unwrap_or_default(), Due::Scenario(place)));
         }
         let mut real = vec![Done::default(); self.real.len()];
@@ -167,7 +198,7 @@ impl Chaos {
                 *done = harmed;
             }
         }
-        let rules = self.scenario.iter().map(|(rule, _)| *rule);
+        let rules = self.scenario.iter().map(|timed| timed.rule);
         Aftermath { real, scenario: rules.zip(scenario).collect(), own: self.own, problems }
     }
 
@@ -175,7 +206,7 @@ impl Chaos {
     fn goes_on(&self, due: Due) -> (Option<Duration>, Option<(Duration, Due)>) {
         match due {
             Due::EndOf(_) => (None, None),
-            Due::Scenario(place) => (self.scenario[place].1.every, None),
+            Due::Scenario(place) => (self.scenario[place].fault.every, None),
             Due::Real(place) => {
                 let RealFault { what, every, lasts, .. } = self.real[place];
                 let ends = what.harm().is_none() && !what.is_to_log();
@@ -185,15 +216,16 @@ impl Chaos {
     }
 
     /// Carries it out; its name and witness, `None` when it did not strike, or not yet.
-    fn happen(&mut self, due: Due, occurrence: u64) -> Result<Option<(String, String)>, String> {
+    fn happen(&mut self, due: Due, struck: u64) -> Result<Option<(String, String)>, String> {
         match due {
             Due::EndOf(place) => {
                 let fault = self.real[place].clone();
                 self.undo(&fault).map(|()| None)
             }
             Due::Scenario(place) => {
-                let (rule, fault) = self.scenario[place].clone();
-                let witness = self.scenario_fault(rule, &fault, occurrence)?;
+                let timed = &mut self.scenario[place];
+                let (fault, draws) = (timed.fault.clone(), timed.draw());
+                let witness = self.scenario_fault(&fault, struck, draws)?;
                 Ok(witness.map(|witness| (fault.what.to_string(), witness)))
             }
             Due::Real(place) => {
@@ -230,7 +262,7 @@ impl Chaos {
                     && self.stopped.contains(&usize::from(node))
             }
             Due::Scenario(place) => {
-                !self.scenario[place].1.what.bypasses() && !self.stopped.is_empty()
+                !self.scenario[place].fault.what.bypasses() && !self.stopped.is_empty()
             }
         }
     }
@@ -307,18 +339,17 @@ impl Chaos {
     /// A fault of the scenario whose time has come; `None` when its chance was against it.
     fn scenario_fault(
         &mut self,
-        rule: usize,
         fault: &Fault,
-        occurrence: u64,
+        struck: u64,
+        (draw, whom): (u64, u64),
     ) -> Result<Option<String>, String> {
         let now = Time(self.start.elapsed().as_nanos() as u64);
-        let draw = self.seed.draw(Purpose::World, rule as u64, now.nanos());
-        let spent = fault.budget.is_some_and(|budget| occurrence >= budget);
+        let spent = fault.budget.is_some_and(|budget| struck >= budget);
         if spent || !fault.in_window(now) || !fault.chance().strikes(draw) {
             return Ok(None);
         }
         let rows = self.plan.rows().len() as u64;
-        let row = fault.row().unwrap_or(RowId(below(draw.rotate_left(32), rows)));
+        let row = fault.row().unwrap_or(RowId(below(whom, rows)));
         let nodes: Vec<u16> = match &fault.nodes {
             Some(nodes) => nodes.clone(),
             None => (0..self.addresses.len() as u16).collect(),

@@ -21,7 +21,7 @@ use crate::step::{CacheCommand, ConnectionId, Footprint, RowId, Table};
 use crate::time::Time;
 
 use super::audit::{Entries, Subject, audit};
-use super::chaos::{Aftermath, Chaos, Rings};
+use super::chaos::{Aftermath, Chaos, Rings, Timed};
 use super::client::Seat;
 use super::fault::RealWhat;
 use super::harms::Harms;
@@ -188,7 +188,7 @@ impl Stage {
             log: self.log.clone(),
             pen: self.scribe.as_ref().map(Scribe::pen),
             real: self.options.faults.clone(),
-            scenario: self.dealt.timed.clone(),
+            scenario: Timed::all(&self.dealt.timed, self.options.seed),
             own: std::mem::take(&mut self.own),
             addresses: self.names.clone(),
             cache: Box::new(Memcached::connect(&self.names)?),
@@ -198,7 +198,6 @@ impl Stage {
             entity: Arc::clone(&self.entity),
             versions: Arc::clone(&self.versions),
             harms: Arc::clone(&self.harms),
-            seed: self.options.seed,
             start,
             over: Arc::clone(&over),
         };

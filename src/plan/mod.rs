@@ -230,6 +230,11 @@ impl Plan {
     /// What an operation writes to a row: a function of the seed and both.
     pub fn contents_of(&self, row: RowId, writer: OpId, entity: &dyn Entity) -> Columns {
         let draw = self.seed.draw(Purpose::Rows, writer.0, row.0 | 1 << 63);
+        self.contents_drawn(row, draw, entity)
+    }
+
+    /// What a row is changed to by this draw.
+    pub(crate) fn contents_drawn(&self, row: RowId, draw: u64, entity: &dyn Entity) -> Columns {
         match self.places.get(&row) {
             Some(place) => entity.change(Table(0), &self.rows[*place].1.columns, draw),
             None => {

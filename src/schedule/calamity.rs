@@ -19,6 +19,15 @@ use crate::step::{
 };
 use crate::time::Time;
 
+/// What makes a fault of the world happen.
+#[derive(Clone, Copy)]
+pub(super) enum Trigger {
+    /// A step of this client.
+    Step(usize),
+    /// The clock, or the scheduler, for so many times before.
+    Time(u64),
+}
+
 impl World<'_> {
     /// A cancellation or crash strikes before its step is sent.
     pub(super) fn calamity_at(&mut self, client: usize, strike: Strike) -> Result<(), RunError> {
@@ -39,7 +48,7 @@ impl World<'_> {
                 self.cancel(client);
                 Ok(())
             }
-            _ => self.change_the_world(rule, Some(client)),
+            _ => self.change_the_world(rule, Trigger::Step(client)),
         }
     }
 
@@ -151,15 +160,11 @@ impl World<'_> {
         };
         let (at, until, step) = (self.state.now, None, None);
         self.state.recorder.fault(FaultRecord { rule, at, until, target, step });
-        self.change_the_world(rule, None)
+        self.change_the_world(rule, Trigger::Time(occurrence))
     }
 
     /// Carries out a fault of the world.
-    pub(super) fn change_the_world(
-        &mut self,
-        rule: u16,
-        client: Option<usize>,
-    ) -> Result<(), RunError> {
+    pub(super) fn change_the_world(&mut self, rule: u16, trigger: Trigger) -> Result<(), RunError> {
         let fault = self.injector.fault(rule).clone();
         let nodes: Vec<NodeId> = match &fault.nodes {
             Some(list) => list.iter().map(|node| NodeId(*node)).collect(),
@@ -200,12 +205,13 @@ impl World<'_> {
                 }
             }
             What::Evict => {
-                let row = self.row_for(fault.row(), rule, client);
+                let row = self.row_for(fault.row(), rule, trigger);
                 self.evict(row)?;
             }
             what if what.bypasses() => {
-                let row = self.row_for(fault.row(), rule, client);
-                self.bypass(what, row)?;
+                let row = self.row_for(fault.row(), rule, trigger);
+                let contents = self.detail(rule, trigger, 1);
+                self.bypass(what, row, Some(contents))?;
             }
             what => unreachable!("{what} strikes steps and is carried out there"),
         }
@@ -234,23 +240,47 @@ impl World<'_> {
     }
 
     /// The row that a fault is about: the one it names, the triggering operation's, or any.
-    fn row_for(&mut self, named: Option<RowId>, rule: u16, client: Option<usize>) -> RowId {
-        let own =
-            client.and_then(|client| self.state.clients[client].current.rows.first().copied());
+    fn row_for(&self, named: Option<RowId>, rule: u16, trigger: Trigger) -> RowId {
+        let own = match trigger {
+            Trigger::Step(client) => self.state.clients[client].current.rows.first().copied(),
+            Trigger::Time(_) => None,
+        };
         named.or(own).unwrap_or_else(|| {
             let rows = self.fixed.plan.rows();
-            let which = u64::from(self.state.bypass.count) << 16 | u64::from(rule);
-            let draw = self.fixed.seed.draw(Purpose::FaultDetail, self.state.now.0, which);
+            let draw = self.detail(rule, trigger, 0);
             rows.get(below(draw, rows.len() as u64) as usize).map_or(RowId(0), |(_, row)| row.id)
         })
     }
 
-    /// Somebody changes a row with SQL, behind the application's back.
-    pub(super) fn bypass(&mut self, what: What, id: RowId) -> Result<(), RunError> {
+    /// A parameter of a strike: a function of its rule and of what triggered it, so that no other
+    /// rule moves it.
+    fn detail(&self, rule: u16, trigger: Trigger, which: u64) -> u64 {
+        let (who, when) = match trigger {
+            Trigger::Step(client) => {
+                let current = &self.state.clients[client].current;
+                (current.id.0, u64::from(current.steps))
+            }
+            Trigger::Time(occurrence) => (OpId::NONE.0, occurrence),
+        };
+        self.injector.seed(rule).draw(Purpose::FaultDetail, who, when << 1 | which)
+    }
+
+    /// Somebody changes a row with SQL, behind the application's back. What they write is drawn
+    /// so, or where a scheduler chooses everything depends on the statements before.
+    pub(super) fn bypass(
+        &mut self,
+        what: What,
+        id: RowId,
+        drawn: Option<u64>,
+    ) -> Result<(), RunError> {
         self.state.bypass.count += 1;
         let writer = OpId::new(ClientId::BYPASS, self.state.bypass.count);
         let table = Table(0);
-        let columns = || self.fixed.plan.contents_of(id, writer, &*self.fixed.app.entity);
+        let (plan, entity) = (self.fixed.plan, &*self.fixed.app.entity);
+        let columns = || match drawn {
+            Some(draw) => plan.contents_drawn(id, draw, entity),
+            None => plan.contents_of(id, writer, entity),
+        };
         let (command, kind) = match what {
             What::BypassDelete => (DbCommand::Delete { table, id, writer }, OpKind::Delete),
             What::BypassInsert => {

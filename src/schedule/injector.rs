@@ -1,6 +1,6 @@
 //! Decides which faults strike which steps.
 
-use crate::fault::{Fault, Server, StepPattern, StepView, What};
+use crate::fault::{Fault, Server, StepPattern, StepView, What, draws};
 use crate::history::record::StepKind;
 use crate::operation::{ClientId, OpId, OpKind};
 use crate::seed::{Chance, Purpose, Seed};
@@ -35,7 +35,6 @@ pub(crate) struct Strike {
 #[derive(Debug)]
 pub(crate) struct Injector {
     rules: Vec<Rule>,
-    seed: Seed,
     /// The kinds of steps that some rule looks at.
     concerned: u64,
     disarmed: bool,
@@ -44,6 +43,8 @@ pub(crate) struct Injector {
 #[derive(Debug)]
 struct Rule {
     fault: Fault,
+    /// What it draws from, whatever other rules there are.
+    seed: Seed,
     on: u64,
     after: u64,
     chance: Chance,
@@ -82,9 +83,11 @@ fn mask(pattern: &StepPattern) -> u64 {
 
 impl Injector {
     pub fn new(faults: &[Fault], seed: Seed) -> Injector {
-        let rules: Vec<Rule> = faults.iter().map(Rule::new).collect();
+        let seeds = draws::seeds(faults, seed);
+        let rules: Vec<Rule> =
+            faults.iter().zip(seeds).map(|(fault, seed)| Rule::new(fault, seed)).collect();
         let concerned = rules.iter().fold(0, |kinds, rule| kinds | rule.on | rule.keeps_from());
-        Injector { rules, seed, concerned, disarmed: false }
+        Injector { rules, concerned, disarmed: false }
     }
 
     /// No rule strikes from now on.
@@ -102,6 +105,11 @@ impl Injector {
 
     pub fn fault(&self, rule: u16) -> &Fault {
         &self.rules[rule as usize].fault
+    }
+
+    /// What a rule draws from.
+    pub fn seed(&self, rule: u16) -> Seed {
+        self.rules[rule as usize].seed
     }
 
     /// How often a rule has struck.
@@ -123,8 +131,7 @@ impl Injector {
                 continue;
             }
             rule.matches += 1;
-            let which = u64::from(target.number) << 16 | number as u64;
-            let draw = self.seed.draw(Purpose::Fault, target.op.0, which);
+            let draw = rule.seed.draw(Purpose::Fault, target.op.0, u64::from(target.number));
             if struck.is_none() && rule.strikes_now(draw) {
                 rule.strikes += 1;
                 struck = Some(Strike { rule: number as u16, what: rule.fault.what });
@@ -155,8 +162,8 @@ impl Injector {
         if self.disarmed {
             return false;
         }
-        let draw = self.seed.draw(Purpose::World, u64::from(number), occurrence);
         let rule = &mut self.rules[number as usize];
+        let draw = rule.seed.draw(Purpose::World, 0, occurrence);
         if !rule.fault.in_window(now) {
             return false;
         }
@@ -185,10 +192,11 @@ impl Injector {
 }
 
 impl Rule {
-    fn new(fault: &Fault) -> Rule {
+    fn new(fault: &Fault, seed: Seed) -> Rule {
         let on = fault.on.as_ref().map_or(0, mask);
         let after = fault.after.as_ref().map_or(0, mask);
-        Rule { fault: fault.clone(), on, after, chance: fault.chance(), matches: 0, strikes: 0 }
+        let (fault, chance) = (fault.clone(), fault.chance());
+        Rule { fault, seed, on, after, chance, matches: 0, strikes: 0 }
     }
 
     /// The kinds of steps that a partition keeps from their node: all of the cache's, which

@@ -1,6 +1,7 @@
 //! Verbs of the world for schedulers that choose everything themselves, faults included: a
 //! rule does not judge steps as they are sent, the scheduler strikes with it when it wants.
 
+use super::calamity::Trigger;
 use super::error::RunError;
 use super::network::Fate;
 use super::world::{Enabled, World};
@@ -275,13 +276,13 @@ impl World<'_> {
         self.state.recorder.fault(FaultRecord { rule, at, until, target, step });
         let what = self.injector.fault(rule).what;
         match row {
-            Some(row) if what.bypasses() => self.bypass(what, row),
+            Some(row) if what.bypasses() => self.bypass(what, row, None),
             Some(row) => self.evict(row),
             None => {
                 for node in 0..self.fixed.nodes {
                     self.footprint.write(|| Location::Node(NodeId(node as u16)));
                 }
-                self.change_the_world(rule, None)
+                self.change_the_world(rule, Trigger::Time(0))
             }
         }
     }

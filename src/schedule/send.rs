@@ -1,5 +1,6 @@
 //! Sending: a client's command becomes a step under way, unless a fault says otherwise.
 
+use super::calamity::Trigger;
 use super::error::RunError;
 use super::injector::{Strike, Target};
 use super::network::{Fate, Flight};
@@ -85,7 +86,7 @@ impl World<'_> {
         }
         let strike = match strike {
             Some(strike) if self.changes_the_world_first(strike) => {
-                self.change_the_world(strike.rule, Some(client))?;
+                self.change_the_world(strike.rule, Trigger::Step(client))?;
                 None
             }
             strike => strike,

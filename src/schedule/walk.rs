@@ -11,6 +11,7 @@ use super::choice::Choice;
 use super::error::RunError;
 use super::pct::Priorities;
 use super::stepper::Stepper;
+use crate::fault::{Fault, draws};
 use crate::seed::{Purpose, Seed, below};
 
 /// How many choices an operation takes, for the moments that are drawn beforehand.
@@ -92,11 +93,10 @@ pub(crate) fn walk(stepper: &mut Stepper<'_>, stride: Stride) -> Result<bool, Ru
 
 /// What costs some of the bound, and when.
 struct Mishaps {
-    seed: Seed,
     /// Moments of faults, in falling order.
     strikes: Vec<u64>,
-    /// By rule: whether it may strike in this walk.
-    allowed: Vec<bool>,
+    /// By rule: what it draws from, and whether it may strike in this walk.
+    rules: Vec<(Seed, bool)>,
 }
 
 impl Mishaps {
@@ -107,11 +107,14 @@ impl Mishaps {
         let moment = |number| below(seed.draw(Purpose::Strike, 0, number), length);
         let mut strikes: Vec<u64> = (1..=count).map(moment).collect();
         strikes.sort_unstable_by(|a, b| b.cmp(a));
-        let allows = |rule| !stride.swarm || seed.draw(Purpose::Swarm, rule, 0) >> 63 == 0;
+        let allows = |rule: Seed| !stride.swarm || rule.draw(Purpose::Swarm, 0, 0) >> 63 == 0;
+        let faults: Vec<Fault> = (0..stepper.progress.lasting.len() as u16)
+            .map(|rule| stepper.world.fault(rule).clone())
+            .collect();
+        let rules = draws::seeds(&faults, seed).into_iter();
         Mishaps {
-            seed,
             strikes,
-            allowed: (0..stepper.progress.lasting.len() as u64).map(allows).collect(),
+            rules: rules.map(|rule| (rule, allows(rule))).collect(),
         }
     }
 
@@ -131,13 +134,11 @@ impl Mishaps {
     fn fault(&self, stepper: &Stepper<'_>, moment: u64) -> Option<Choice> {
         let mut options = stepper.faults_in_time();
         let rule_of = |choice: &Choice| usize::from(choice.rule().expect("a fault has a rule"));
-        options.retain(|choice| self.allowed[rule_of(choice)]);
-        let mut rules: Vec<usize> = options.iter().map(rule_of).collect();
-        rules.sort_unstable();
-        rules.dedup();
-        let draw = |which: u64| self.seed.draw(Purpose::Strike, 2 + which, moment);
-        let rule = *rules.get(below(draw(0), rules.len() as u64) as usize)?;
+        options.retain(|choice| self.rules[rule_of(choice)].1);
+        // The lowest draw strikes: whoever is not it makes no difference to the others.
+        let draw = |rule: usize, which| self.rules[rule].0.draw(Purpose::Strike, which, moment);
+        let rule = options.iter().map(rule_of).min_by_key(|rule| draw(*rule, 0))?;
         options.retain(|choice| rule_of(choice) == rule);
-        Some(options[below(draw(1), options.len() as u64) as usize])
+        Some(options[below(draw(rule, 1), options.len() as u64) as usize])
     }
 }

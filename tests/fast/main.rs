@@ -27,6 +27,7 @@ mod cli;
 mod conformance_models;
 mod database_differential;
 mod database_footprints;
+mod draws;
 mod explore;
 mod faults;
 mod folklore;

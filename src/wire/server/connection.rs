@@ -338,8 +338,8 @@ impl Connection {
     fn happen(&self, strikes: &[Strike], moment: Moment) {
         for strike in strikes.iter().filter(|strike| strike.moment == moment) {
             if !strike.what.strikes_steps() {
-                let key = strike.key.as_ref();
-                happen(&self.shared, self.node, strike.what, strike.by_seconds, key);
+                let victim = Some(&strike.victim);
+                happen(&self.shared, self.node, strike.what, strike.by_seconds, victim);
             }
         }
     }

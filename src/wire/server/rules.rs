@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::fault::{Fault, FaultProblem, Moment, Server, StepView, What};
+use crate::fault::{Fault, FaultProblem, Moment, Server, StepView, What, draws};
 use crate::seed::{Purpose, Seed};
 use crate::step::{Key, NodeId};
 use crate::time::Time;
@@ -42,6 +42,14 @@ pub(super) struct Rule {
     pub(super) matched: u64,
     /// How often it struck.
     pub(super) struck: u64,
+    /// What it is, and its number among those armed that are the same.
+    #[serde(skip)]
+    name: String,
+    #[serde(skip)]
+    number: u64,
+    /// What it draws from.
+    #[serde(skip)]
+    seed: Seed,
     /// When it was armed: its window and times count from here.
     #[serde(skip)]
     since: Time,
@@ -55,8 +63,16 @@ pub(super) struct Strike {
     pub(super) moment: Moment,
     pub(super) delay: Duration,
     pub(super) by_seconds: i64,
+    pub(super) victim: Victim,
+}
+
+/// Whom an eviction is about.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Victim {
     /// The key of the step that was struck.
-    pub(super) key: Option<Key>,
+    Key(Key),
+    /// Any, by this draw.
+    Any(u64),
 }
 
 /// Says why a server by itself cannot carry out a fault.
@@ -109,7 +125,11 @@ impl Rules {
     /// Arms a fault that has been checked; gives its id.
     pub(super) fn add(&mut self, fault: Fault, since: Time) -> u64 {
         self.last_id += 1;
-        self.rules.push(Rule { id: self.last_id, fault, matched: 0, struck: 0, since });
+        let (id, name) = (self.last_id, draws::name(&fault));
+        let taken = |number| self.rules.iter().any(|r| r.number == number && r.name == name);
+        let number = (0..).find(|number| !taken(*number)).expect("fewer than 2^64 are armed");
+        let seed = draws::seed_of(&name, number, self.seed);
+        self.rules.push(Rule { id, fault, matched: 0, struck: 0, name, number, seed, since });
         self.last_id
     }
 
@@ -126,13 +146,12 @@ impl Rules {
 
     /// Counts a strike of a fault of the world at its time; `None` when it is no longer
     /// armed, or not now.
-    pub(super) fn timed(&mut self, id: u64, now: Time) -> Option<Fault> {
-        let seed = self.seed;
+    pub(super) fn timed(&mut self, id: u64, now: Time) -> Option<(Fault, Victim)> {
         let rule = self.rules.iter_mut().find(|rule| rule.id == id)?;
         rule.matched += 1;
-        let strikes = rule.fault.in_window(rule.age(now)) && rule.draw(seed);
+        let strikes = rule.fault.in_window(rule.age(now)) && rule.draw();
         rule.struck += u64::from(strikes);
-        strikes.then(|| rule.fault.clone())
+        strikes.then(|| (rule.fault.clone(), rule.any()))
     }
 
     /// Whether the rule is still armed.
@@ -165,17 +184,13 @@ impl Rules {
                 rule.matched += 1;
                 let decides = rule.fault.what.strikes_steps();
                 let decided = strikes.iter().any(|strike| strike.what.strikes_steps());
-                if !(decides && decided) && rule.draw(self.seed) {
+                if !(decides && decided) && rule.draw() {
                     rule.struck += 1;
                     strikes.push(rule.strike(key.cloned()));
                 }
             }
         }
         strikes
-    }
-
-    pub(super) fn seed(&self) -> Seed {
-        self.seed
     }
 }
 
@@ -190,10 +205,15 @@ impl Rule {
     }
 
     /// Whether this match, which has been counted, is struck.
-    fn draw(&self, seed: Seed) -> bool {
+    fn draw(&self) -> bool {
         self.fault.nth.is_none_or(|nth| nth == self.matched)
             && self.fault.budget.is_none_or(|budget| self.struck < budget)
-            && self.fault.chance().strikes(seed.draw(Purpose::Fault, self.id, self.matched))
+            && self.fault.chance().strikes(self.seed.draw(Purpose::Fault, 0, self.matched))
+    }
+
+    /// A victim that nothing else decides.
+    fn any(&self) -> Victim {
+        Victim::Any(self.seed.draw(Purpose::FaultDetail, 0, self.matched))
     }
 
     fn strike(&self, key: Option<Key>) -> Strike {
@@ -203,7 +223,7 @@ impl Rule {
             moment: self.fault.moment,
             delay: self.fault.delay.unwrap_or_default(),
             by_seconds: self.fault.by_seconds.unwrap_or(0),
-            key,
+            victim: key.map_or_else(|| self.any(), Victim::Key),
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rules::check_for_server;
+use super::rules::{Victim, check_for_server};
 use super::shared::Shared;
 use crate::backend::Origin;
 use crate::fault::{Fault, FaultProblem, What};
-use crate::seed::{Purpose, below};
+use crate::seed::{Purpose, Seed, below};
 use crate::step::{CacheCommand, Footprint, Key, NodeId};
 
 /// Checks a fault, arms it, and sees to it that it happens at its time. Needs a runtime.
@@ -28,10 +28,10 @@ async fn keep_time(shared: Arc<Shared>, id: u64, at: Option<Duration>, every: Op
     loop {
         tokio::time::sleep(wait).await;
         let fault = shared.rules().timed(id, shared.clock.elapsed());
-        if let Some(fault) = fault {
+        if let Some((fault, victim)) = fault {
             let all = 0..shared.nodes.len();
             for node in all.filter(|node| concerns(&fault, *node)) {
-                happen(&shared, node, fault.what, fault.by_seconds.unwrap_or(0), None);
+                happen(&shared, node, fault.what, fault.by_seconds.unwrap_or(0), Some(&victim));
             }
         }
         match every {
@@ -46,7 +46,13 @@ fn concerns(fault: &Fault, node: usize) -> bool {
 }
 
 /// Lets something happen to a node.
-pub(super) fn happen(shared: &Shared, node: usize, what: What, by_seconds: i64, key: Option<&Key>) {
+pub(super) fn happen(
+    shared: &Shared,
+    node: usize,
+    what: What,
+    by_seconds: i64,
+    victim: Option<&Victim>,
+) {
     let now = shared.clock.now();
     let state = &shared.nodes[node];
     match what {
@@ -57,8 +63,12 @@ pub(super) fn happen(shared: &Shared, node: usize, what: What, by_seconds: i64, 
             state.lock().execute(now, Origin::default(), &flush, &mut footprint);
         }
         What::Evict => {
-            let victim = key.cloned().or_else(|| any_key(shared, node));
-            if let Some(key) = victim {
+            let key = match victim {
+                Some(Victim::Key(key)) => Some(key.clone()),
+                Some(Victim::Any(draw)) => any_key(shared, node, *draw),
+                None => None,
+            };
+            if let Some(key) = key {
                 state.lock().evict(now, &key);
             }
         }
@@ -68,10 +78,9 @@ pub(super) fn happen(shared: &Shared, node: usize, what: What, by_seconds: i64, 
     }
 }
 
-/// A key that the seed picks.
-fn any_key(shared: &Shared, node: usize) -> Option<Key> {
-    let seed = shared.rules().seed();
-    let draw = seed.draw(Purpose::FaultDetail, node as u64, shared.next_step());
+/// A key of a node, by a draw.
+fn any_key(shared: &Shared, node: usize, draw: u64) -> Option<Key> {
+    let draw = Seed(draw).draw(Purpose::FaultDetail, node as u64, 0);
     let now = shared.clock.now();
     let node = shared.nodes[node].lock();
     let count = node.entries(now).count() as u64;
