@@ -54,13 +54,16 @@ struct Sweep<'a> {
     own_keys: bool,
     /// Whether one was stored under another.
     other_keys: bool,
+    /// Whether an entry ends at a time that is not known.
+    untold: bool,
     committed: FxHashMap<KeyId, usize>,
     held: FxHashMap<KeyId, Held>,
     intervals: Vec<Interval>,
 }
 
-/// Finds all intervals; `None` when the history has no steps, or when rows were stored only
-/// under keys that are not their own.
+/// Finds all intervals; `None` when the history has no steps, when rows were stored only under keys
+/// that are not their own, or when nobody knows when one of them ended: its server's clock is its
+/// own, and to take it for an entry that stays would make exposure up.
 pub fn measure(history: &History, states: &States) -> Option<Exposure> {
     if !history.steps_kept {
         return None;
@@ -70,6 +73,7 @@ pub fn measure(history: &History, states: &States) -> Option<Exposure> {
         states,
         own_keys: false,
         other_keys: false,
+        untold: false,
         committed: FxHashMap::default(),
         held: FxHashMap::default(),
         intervals: Vec::new(),
@@ -83,7 +87,7 @@ pub fn measure(history: &History, states: &States) -> Option<Exposure> {
             sweep.commit(commit.key, commit.at);
         }
     }
-    if sweep.other_keys && !sweep.own_keys {
+    if sweep.untold || (sweep.other_keys && !sweep.own_keys) {
         return None;
     }
     let end = history.phases.audit;
@@ -133,6 +137,7 @@ impl Sweep<'_> {
                     && step.executed < held.expires
                 {
                     held.expires = step.expires;
+                    self.untold |= step.expires == Time::UNTOLD;
                 }
             }
             _ => {}
@@ -145,6 +150,7 @@ impl Sweep<'_> {
             return;
         }
         self.own_keys = true;
+        self.untold |= step.expires == Time::UNTOLD;
         let held = Held {
             value: (!step.absent).then_some(step.value),
             node: step.node,
@@ -160,6 +166,7 @@ impl Sweep<'_> {
         self.expire(key, step.executed);
         let Some(held) = self.held.get_mut(&key) else { return };
         (held.marked, held.expires) = (true, step.expires);
+        self.untold |= step.expires == Time::UNTOLD;
         self.compare(key, step.executed);
     }
 

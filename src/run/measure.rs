@@ -25,7 +25,7 @@ pub struct Measure {
     pub permanent: u64,
     /// The oldest bad entry's age at the audit, in nanoseconds.
     pub entry_age_nanos: u64,
-    /// Exposure; `None` where steps were not recorded.
+    /// Exposure; `None` where it was not measured, in one run at least.
     pub exposure: Option<(u64, u64)>,
     /// Writes that returned.
     pub writes: u64,
@@ -68,7 +68,7 @@ impl Measure {
             classes: [0; Class::ALL.len()],
             permanent: 0,
             entry_age_nanos: 0,
-            exposure: None,
+            exposure: Some((0, 0)),
             writes: 0,
             failed: 0,
             unknown: 0,
@@ -182,10 +182,8 @@ impl Measure {
         }
         self.permanent += other.permanent;
         self.entry_age_nanos = self.entry_age_nanos.max(other.entry_age_nanos);
-        self.exposure = match (self.exposure, other.exposure) {
-            (Some((total, longest)), Some((t, l))) => Some((total + t, longest.max(l))),
-            (one, other) => one.or(other),
-        };
+        let exposures = self.exposure.zip(other.exposure);
+        self.exposure = exposures.map(|((total, longest), (t, l))| (total + t, longest.max(l)));
         self.writes += other.writes;
         self.failed += other.failed;
         self.unknown += other.unknown;
@@ -236,4 +234,22 @@ fn count_selects(history: &History) -> u64 {
     let selects = history.steps.iter().filter(|step| step.kind == StepKind::DbSelect);
     selects.filter(|step| step.op.client().is_ordinary() && !writers.contains(&step.op)).count()
         as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_run_did_not_measure_is_not_measured_of_all() {
+        let run = |exposure| Measure { exposure, ..Measure::empty(0) };
+        let whole = |exposures: [Option<(u64, u64)>; 2]| {
+            let mut whole = Measure::empty(0);
+            exposures.into_iter().for_each(|exposure| whole.add(&run(exposure)));
+            whole.exposure
+        };
+        assert_eq!(whole([Some((3, 2)), Some((5, 4))]), Some((8, 4)));
+        assert_eq!(whole([None, Some((0, 0))]), None);
+        assert_eq!(whole([Some((0, 0)), None]), None);
+    }
 }

@@ -92,17 +92,23 @@ fn level(what: What, means: Means) -> String {
     if by.is_empty() { "step".to_owned() } else { format!("step ({by})") }
 }
 
-/// A claim is broken when everything that would break it was measured.
+/// A claim is broken when everything that would break it was measured, and not when something was
+/// measured that speaks against it. Of what was not measured nothing is said.
 fn claim(scenario: &Scenario, whole: &Measure) -> Option<ClaimVerdict> {
     if scenario.broken_if.is_empty() {
         return None;
     }
-    let broken = scenario.broken_if.iter().all(|(name, wanted)| {
+    let breaks = scenario.broken_if.iter().map(|(name, wanted)| {
         let metric = metrics::find(name).expect("names are checked when a scenario is loaded");
         let comparison = Comparison::parse(wanted, metric.kind).expect("checked at loading");
-        (metric.value)(whole).is_some_and(|value| comparison.holds(value))
+        (metric.value)(whole).map(|value| comparison.holds(value))
     });
-    Some(if broken { ClaimVerdict::Broken } else { ClaimVerdict::NotObserved })
+    let breaks: Vec<Option<bool>> = breaks.collect();
+    match () {
+        () if breaks.contains(&Some(false)) => Some(ClaimVerdict::NotObserved),
+        () if breaks.contains(&None) => None,
+        () => Some(ClaimVerdict::Broken),
+    }
 }
 
 fn expectations(

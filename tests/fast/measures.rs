@@ -84,3 +84,39 @@ fn each_read_of_a_row_is_a_hit_or_a_miss() {
         assert!(reads.misses >= 2, "{}: {reads:?}", entry.name);
     }
 }
+
+const SHORT_LIVED: &str = "claim = '-'\npattern = 'read-through'\n[workload]\nrows = 1\n[cache]\n\
+                           ttl-seconds = 2\n[[workload.group]]\nclients = 1\n\
+                           script = ['read 0', 'update 0', 'read 0 after 4s']\n";
+
+#[test]
+fn exposure_says_nothing_where_nobody_knows_when_an_entry_ended() {
+    use staleproof::check::{States, exposure};
+    let run = common::run_once(SHORT_LIVED, 1);
+    let mut history = run.history;
+    let longest = exposure::measure(&history, &States::new(&history)).unwrap().longest_nanos;
+    assert!((1_000_000_000..2_000_000_000).contains(&longest), "{longest}");
+    for step in history.steps.iter_mut().filter(|step| step.expires != Time::NEVER) {
+        step.expires = Time::UNTOLD;
+    }
+    assert_eq!(exposure::measure(&history, &States::new(&history)), None);
+}
+
+#[test]
+fn a_claim_about_what_was_not_measured_is_not_judged() {
+    use staleproof::run::{ClaimVerdict, Outcome};
+    let claims = |broken_if: &str| {
+        // Exposure needs steps.
+        let head = format!("record = 'operations'\nbroken-if = {broken_if}\n");
+        let result = common::result(&format!(
+            "{head}{SHORT_LIVED}[expect]\nclaim = 'holds'\nhits = '>= 0'\n"
+        ));
+        (result.claim_verdict, result.outcome)
+    };
+    let unmeasured = claims("{ max_exposure = '> 1s' }");
+    assert_eq!(unmeasured, (None, Outcome::NotTested));
+    // What was measured speaks against it, or for it.
+    let spoken_against = claims("{ max_exposure = '> 1s', reads = '> 2' }");
+    assert_eq!(spoken_against, (Some(ClaimVerdict::NotObserved), Outcome::AsExpected));
+    assert_eq!(claims("{ reads = '> 1' }"), (Some(ClaimVerdict::Broken), Outcome::Differs));
+}
