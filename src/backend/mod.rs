@@ -128,7 +128,7 @@ pub trait Cache {
         Vec::new()
     }
 
-    /// When an item will be gone by itself, where the clock is virtual and it will.
+    /// When an item will be gone by itself, where the clock is known and it will.
     fn expiry(&self, node: NodeId, key: &Key) -> Option<Time> {
         let _ = (node, key);
         None

@@ -5,6 +5,7 @@
 //! pass, unless `STALEPROOF_REQUIRE_SERVERS` is set, as it is in CI.
 #![cfg(feature = "memcached")]
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -154,6 +155,7 @@ fn an_audit_in_the_middle_changes_no_later_reply() {
     ask(&get(true));
     assert!(matches!(ask(&get(false)), CacheReply::Found(item) if item.win == Win::Won));
     // The real server's `u` flag leaves the LRU alone; a plain item is read unchanged.
+    // Of one that is marked stale it would win the token: it is read by a classic get.
     let mut real = Memcached::connect(std::slice::from_ref(&server.address)).unwrap();
     let mut ask = |command: &CacheCommand| {
         let (node, connection) = (NodeId(0), ConnectionId(0));
@@ -165,6 +167,73 @@ fn an_audit_in_the_middle_changes_no_later_reply() {
     let before = ask(&get(false));
     ask(&get(true));
     assert_eq!(before, ask(&get(false)));
+    ask(&mark_stale);
+    let peeked = |reply| match reply {
+        CacheReply::Found(item) => (item.stale, item.win, item.remaining),
+        other => panic!("{other:?}"),
+    };
+    let whole = staleproof::step::Remaining::Seconds(30);
+    for _ in 0..2 {
+        let (stale, win, remaining) = peeked(ask(&get(true)));
+        assert_eq!((stale, win), (true, Win::None), "an audit before the first reader");
+        assert!(remaining == whole || remaining == staleproof::step::Remaining::Seconds(29));
+    }
+    assert_eq!(peeked(ask(&get(false))).1, Win::Won, "the first reader still wins");
+    assert_eq!(peeked(ask(&get(true))).1, Win::Lost, "an audit after it");
+    assert_eq!(peeked(ask(&get(false))).1, Win::Lost);
+}
+
+/// What a run leaves on somebody's server: the next reader of a row that was marked stale still
+/// wins its token.
+#[test]
+fn a_run_takes_no_token_of_what_it_leaves_behind() {
+    let Some(server) = start() else { return };
+    let text = "claim = '-'\npattern = 'stale-lease'\n[workload]\nrows = 1\n\
+                [[workload.group]]\nclients = 1\nscript = ['read 0', 'update 0']\n";
+    let run =
+        run_once(&common::scenario(text), &Registry::built_in(), &on(&[&server]), Seed(1)).unwrap();
+    assert_eq!(run.entries[0].class, staleproof::check::audit::Class::Absent);
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    stream.write_all(b"mg product:0 s\r\n").unwrap();
+    let mut reply = [0; 64];
+    let read = stream.read(&mut reply).unwrap();
+    let said = String::from_utf8_lossy(&reply[..read]);
+    assert!(said.starts_with("HD ") && said.contains(" W"), "{said}");
+}
+
+#[test]
+fn a_search_on_real_servers_takes_no_token_of_what_is_marked_stale() {
+    if !common::has_memcached() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("marked.toml");
+    let text = "claim = '-'\npattern = 'stale-lease'\n[workload]\nrows = 2\n\
+                [[workload.group]]\nclients = 1\nscript = ['read 0', 'update 0']\n\
+                [[fault]]\ndo = 'bypass-update'\nat = '1s'\nrow = 1\n\
+                [explore]\nfaults = 1\nproperty = ['final-state', 'reads']\n";
+    std::fs::write(&file, text).unwrap();
+    let mut tool = Command::new(env!("CARGO_BIN_EXE_staleproof"));
+    let output = tool.arg("explore").arg(&file).args(["--cache", "memcached"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+}
+
+/// A paced server's entries end in real time, which reads before and after show: exposure ends with
+/// them.
+#[test]
+fn exposure_on_a_paced_server_ends_when_its_entry_does() {
+    let Some(server) = start() else { return };
+    let text = "claim = '-'\npattern = 'read-through'\nbroken-if = { max_exposure = '> 2200ms' }\n\
+                [workload]\nrows = 1\n[cache]\nttl-seconds = 2\n\
+                [[workload.group]]\nclients = 1\n\
+                script = ['read 0', 'update 0', 'read 0 after 1800ms', 'read 0 after 400ms']\n\
+                [expect]\nclaim = 'holds'\nmax_exposure = '> 1800ms'\nstale_reads = 1\nhits = 1\n";
+    let cache = format!("memcached://{}?clock=paced", server.address).parse().unwrap();
+    let servers = Servers { cache, ..common::servers() };
+    let registry = Registry::built_in();
+    let result = run(&common::scenario(text), "-", &registry, &servers, &mut ()).unwrap();
+    assert_eq!(result.outcome, Outcome::AsExpected, "{result:#?}");
 }
 
 #[test]

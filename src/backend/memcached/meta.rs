@@ -133,6 +133,14 @@ fn arithmetic(meta: &MetaArithmetic) -> MetaCommand {
     command
 }
 
+/// What the reply to a command means; the inner error is the server's own answer.
+pub(super) fn reply(command: &CacheCommand, reply: Result<MetaResponse, String>) -> CacheReply {
+    match reply {
+        Ok(response) => decode(command, response),
+        Err(message) => CacheReply::Refusal(refusal(&message)),
+    }
+}
+
 pub(crate) fn decode(command: &CacheCommand, response: MetaResponse) -> CacheReply {
     let value = response.value().map(Bytes::copy_from_slice).unwrap_or_default();
     decode_parts(command, &response, value)

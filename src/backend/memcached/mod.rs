@@ -5,13 +5,16 @@
 //! as text (`text`); or through its classic client where that is asked for ([`Protocol`]). What
 //! only the meta protocol has goes through a meta connection beside it. Time is one of three
 //! kinds: servers started here under libfaketime follow the scheduler's clock to the second
-//! (`clock`); a pace lets real time pass; else nothing that needs time to pass is tested.
+//! (`clock`); a pace lets real time pass, and looks up when a server's seconds begin; else nothing
+//! that needs time to pass is tested.
 
 pub(crate) mod bare;
 mod classic;
 mod clock;
+mod marks;
 pub(crate) mod meta;
 pub mod own;
+mod peek;
 pub(crate) mod text;
 
 use std::collections::hash_map::Entry;
@@ -24,6 +27,7 @@ use rustc_hash::FxHashMap;
 
 use self::bare::Bare;
 use self::clock::NodeClock;
+use self::marks::Marks;
 use self::own::{Options, OwnServer};
 use super::{BackendError, Cache, Clock, Means, Origin};
 use crate::step::{CacheCommand, CacheReply, ConnectionId, Footprint, Key, Location, NodeId};
@@ -72,31 +76,41 @@ struct Node {
     version: String,
     /// The process, where it is ours.
     own: Option<OwnServer>,
-    clock: NodeClock,
+    /// `None` where nobody knows when its seconds begin.
+    clock: Option<NodeClock>,
+    marks: Marks,
+}
+
+impl Node {
+    fn new(address: String, own: Option<OwnServer>) -> Result<Node, BackendError> {
+        let version = version(&address)?;
+        Ok(Node { address, version, own, clock: None, marks: Marks::default() })
+    }
 }
 
 impl Memcached {
     /// Connects to servers given as `host:port`, and asks their versions.
     pub fn connect(servers: &[String]) -> Result<Memcached, BackendError> {
-        let node = |address: &String| {
-            let clock = NodeClock::new(0);
-            Ok(Node { address: address.clone(), version: version(address)?, own: None, clock })
-        };
-        let nodes: Result<Vec<Node>, BackendError> = servers.iter().map(node).collect();
+        let nodes: Result<Vec<Node>, BackendError> =
+            servers.iter().map(|address| Node::new(address.clone(), None)).collect();
         Memcached::with(nodes?, Clock::Real)
     }
 
     /// Starts a server for each phase, which is how far its clock is into its second at the
     /// start of the run, in nanoseconds. They end with this value.
     pub fn start(binary: &Path, phases: &[u64]) -> Result<Memcached, BackendError> {
-        let node = |phase: &u64| {
+        let start = |_| {
             let own = OwnServer::start(&Options::new(binary))?;
-            let (address, clock) = (own.address().to_owned(), NodeClock::new(*phase));
-            Ok(Node { version: version(&address)?, address, own: Some(own), clock })
+            Node::new(own.address().to_owned(), Some(own))
         };
-        let nodes: Result<Vec<Node>, BackendError> = phases.iter().map(node).collect();
-        let nodes = nodes?;
+        let nodes: Result<Vec<Node>, BackendError> = phases.iter().map(start).collect();
+        let mut nodes = nodes?;
         let follows = nodes.iter().all(|node| node.own.as_ref().is_some_and(OwnServer::follows));
+        if follows {
+            for (node, phase) in nodes.iter_mut().zip(phases) {
+                node.clock = Some(NodeClock::new(*phase));
+            }
+        }
         Memcached::with(nodes, if follows { Clock::Faketime } else { Clock::Real })
     }
 
@@ -239,20 +253,50 @@ impl Memcached {
         match self.clock {
             Clock::Faketime => {
                 let node = &mut self.nodes[usize::from(node.0)];
-                let seconds = node.clock.advance(now);
+                let seconds = node.clock.as_mut().map_or(0, |clock| clock.advance(now));
                 match &mut node.own {
                     Some(own) if seconds > 0 => own.advance(seconds),
                     _ => Ok(()),
                 }
             }
             Clock::Paced => {
-                let since = *self.paced_since.get_or_insert_with(Instant::now);
+                let since = match self.paced_since {
+                    Some(since) => since,
+                    None => self.begin_to_pace()?,
+                };
                 let due = since + Duration::from_nanos(now.nanos());
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
                 Ok(())
             }
             Clock::Virtual | Clock::Real => Ok(()),
         }
+    }
+
+    /// Real time counts from now on. When the servers' seconds begin is looked up before, or
+    /// nobody could say when an item ended.
+    fn begin_to_pace(&mut self) -> Result<Instant, BackendError> {
+        let tick = |node: &Node| {
+            own::next_tick(&node.address)
+                .map_err(|error| dead(&node.address, &unreachable_text(&error.to_string())))
+        };
+        let ticks: Result<Vec<Option<Instant>>, BackendError> =
+            self.nodes.iter().map(tick).collect();
+        let ticks = ticks?;
+        if ticks.contains(&None) {
+            self.not_tested("a server does not tell its time, so nobody knows when entries end");
+        }
+        let since = *self.paced_since.insert(Instant::now());
+        for (node, tick) in self.nodes.iter_mut().zip(ticks) {
+            let phase = |tick| since.duration_since(tick).as_nanos() as u64;
+            node.clock = tick.map(phase).map(NodeClock::new);
+        }
+        Ok(since)
+    }
+
+    /// When a step was carried out that was due now: on a machine that is behind a pace, later.
+    fn carried_out(&self, now: Time) -> Time {
+        let since = self.paced_since.filter(|_| self.clock == Clock::Paced);
+        since.map_or(now, |since| Time(since.elapsed().as_nanos() as u64).max(now))
     }
 
     fn disconnect(&mut self, node: NodeId) {
@@ -349,6 +393,9 @@ impl Cache for Memcached {
             CacheCommand::Version => {
                 CacheReply::Version(self.nodes[usize::from(node.0)].version.clone())
             }
+            CacheCommand::MetaGet(get) if get.peek => {
+                self.peek(node, connection, command, &get.key)?
+            }
             command => {
                 let classic = match self.protocol {
                     Protocol::Meta => None,
@@ -357,14 +404,19 @@ impl Cache for Memcached {
                 match classic {
                     Some(reply) => reply,
                     None if text::differs(command) => self.text(node, connection, command)?,
-                    None => match self.exchange(node, connection, &meta::encode(command))? {
-                        Ok(response) => meta::decode(command, response),
-                        Err(message) => CacheReply::Refusal(meta::refusal(&message)),
-                    },
+                    None => {
+                        let reply = self.exchange(node, connection, &meta::encode(command))?;
+                        meta::reply(command, reply)
+                    }
                 }
             }
         };
-        self.nodes[usize::from(node.0)].clock.note(now, command, &reply);
+        let at = self.carried_out(now);
+        let state = &mut self.nodes[usize::from(node.0)];
+        state.marks.note(command, &reply);
+        if let Some(clock) = &mut state.clock {
+            clock.note(at, command, &reply);
+        }
         Ok(reply)
     }
 
@@ -378,18 +430,22 @@ impl Cache for Memcached {
         self.follow(now, node)?;
         let delete = MetaCommand::new(MetaOp::Delete, key.as_bytes());
         let reply = self.exchange(node, ConnectionId(u32::MAX), &delete)?;
+        self.nodes[usize::from(node.0)].marks.remove(key);
         Ok(reply.is_ok_and(|response| response.rc() == ReturnCode::Hd))
     }
 
     fn restart(&mut self, now: Time, node: NodeId) -> Result<(), BackendError> {
         let place = usize::from(node.0);
+        self.nodes[place].marks.clear();
         if self.nodes[place].own.is_none() {
             // It belongs to somebody else: it is emptied, and goes on.
             return text_command(self.server(node), "flush_all").map(|_| ());
         }
         self.disconnect(node);
         let state = &mut self.nodes[place];
-        state.clock.restart(now);
+        if let Some(clock) = &mut state.clock {
+            clock.restart(now);
+        }
         match &mut state.own {
             Some(own) => own.restart_cold(),
             None => Ok(()),
@@ -397,10 +453,7 @@ impl Cache for Memcached {
     }
 
     fn expiry(&self, node: NodeId, key: &Key) -> Option<Time> {
-        match self.clock {
-            Clock::Faketime => self.nodes[usize::from(node.0)].clock.expiry(key),
-            _ => None,
-        }
+        self.nodes[usize::from(node.0)].clock.as_ref()?.expiry(key)
     }
 
     fn jump(&mut self, now: Time, node: NodeId, seconds: i64) -> Result<(), BackendError> {
@@ -414,7 +467,9 @@ impl Cache for Memcached {
         }
         self.follow(now, node)?;
         let node = &mut self.nodes[usize::from(node.0)];
-        node.clock.jump(seconds);
+        if let Some(clock) = &mut node.clock {
+            clock.jump(seconds);
+        }
         match &mut node.own {
             Some(own) => own.advance(seconds),
             None => Ok(()),

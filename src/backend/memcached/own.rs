@@ -19,6 +19,10 @@ use crate::backend::scratch::Scratch;
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Ports are taken by others between our look and the server's; so often we try.
 const PORTS_TRIED: u32 = 5;
+/// A server's clock that does not move for so long stands still.
+const TICK_WITHIN: Duration = Duration::from_secs(3);
+/// How exactly its next second is seen.
+const TICK_LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -410,6 +414,20 @@ fn connect(address: &str) -> std::io::Result<TcpStream> {
 /// One of the server's numbers, on a connection of its own.
 pub fn stat(address: &str, name: &str) -> std::io::Result<Option<i64>> {
     ask(&mut connect(address)?, name)
+}
+
+/// When a server's clock moves to its next second, which takes up to a second to see; `None` where
+/// it does not move.
+pub(super) fn next_tick(address: &str) -> std::io::Result<Option<Instant>> {
+    let mut stream = connect(address)?;
+    let (begun, first) = (Instant::now(), ask(&mut stream, "time")?);
+    while begun.elapsed() < TICK_WITHIN {
+        std::thread::sleep(TICK_LOOK_EVERY);
+        if ask(&mut stream, "time")? != first {
+            return Ok(Some(Instant::now()));
+        }
+    }
+    Ok(None)
 }
 
 fn ask(stream: &mut TcpStream, name: &str) -> std::io::Result<Option<i64>> {
