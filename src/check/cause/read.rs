@@ -20,6 +20,10 @@ pub fn of_read(
 ) -> Option<(&'static str, Option<Cause>)> {
     let steps: Vec<Step<'_>> = numbered(history).filter(|(_, s)| s.op == op.id).collect();
     let Some((_, source)) = source(&steps, op) else {
+        // No step of its own gave it that: the reply to an earlier one did.
+        if op.wrong && reply_was_outstanding(history, op) {
+            return Some(("connection-desync", None));
+        }
         let joined = steps.iter().any(|(_, step)| step.kind == StepKind::Local);
         return joined.then_some(("joined-old-load", None));
     };
