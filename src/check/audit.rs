@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::States;
 use super::cause::{self, Cause};
+use super::exposure::Interval;
 use crate::entity::envelope::Stamp;
 use crate::entity::{Entity, envelope};
 use crate::history::record::{History, KeyId};
@@ -103,6 +104,8 @@ pub struct Entry {
     pub since: Option<Time>,
     /// How long it will stay so by itself.
     pub remaining: Option<Remaining>,
+    /// When it expired, where that was before the audit and after the workload.
+    pub healed: Option<Time>,
     /// How it came to be; only for bad entries of histories with steps.
     pub cause: Option<Cause>,
 }
@@ -257,7 +260,29 @@ impl Audit<'_> {
             behind,
             since: None,
             remaining,
+            healed: None,
             cause: None,
+        }
+    }
+
+    /// An entry that has expired since, as long as it was wrong.
+    pub(super) fn as_it_was(&self, found: &Entry, interval: &Interval) -> Entry {
+        let of_key = self.states.of(interval.key);
+        let absent = of_key.last().is_some_and(|state| state.absent);
+        let place = interval.value.and_then(|writer| self.states.place(interval.key, writer));
+        let class = match (interval.value, place) {
+            (None, _) => Class::NegativeStale,
+            (Some(_), None) => Class::Ahead,
+            (Some(_), Some(_)) if absent => Class::Ghost,
+            (Some(_), Some(_)) => Class::Stale,
+        };
+        Entry {
+            class,
+            cached: interval.value,
+            behind: place.map_or(0, |place| (of_key.len() - 1 - place) as u64),
+            remaining: Some(Remaining::Seconds(0)),
+            healed: interval.until,
+            ..found.clone()
         }
     }
 

@@ -21,6 +21,10 @@ pub struct Interval {
     pub from: Time,
     /// Until when; `None` if it still differed at the audit.
     pub until: Option<Time>,
+    /// Whether it was over because the entry expired.
+    pub expired: bool,
+    /// The writer of the entry's value; `None` for a value that says that there is no row.
+    pub value: Option<OpId>,
 }
 
 /// All intervals of a history.
@@ -98,7 +102,7 @@ pub fn measure(history: &History, states: &States) -> Option<Exposure> {
         if let Some(held) = sweep.held.get(&key)
             && let Some(from) = held.differs_since
         {
-            sweep.intervals.push(Interval { key, from, until: None });
+            sweep.intervals.push(held.interval(key, from, None));
         }
     }
     Some(summary(sweep.intervals, end))
@@ -110,6 +114,12 @@ fn summary(intervals: Vec<Interval>, end: Time) -> Exposure {
         total_nanos: intervals.iter().map(length).sum(),
         longest_nanos: intervals.iter().map(length).max().unwrap_or(0),
         intervals,
+    }
+}
+
+impl Held {
+    fn interval(&self, key: KeyId, from: Time, until: Option<Time>) -> Interval {
+        Interval { key, from, until, expired: false, value: self.value }
     }
 }
 
@@ -196,7 +206,7 @@ impl Sweep<'_> {
             (true, None) => held.differs_since = Some(at),
             (false, Some(from)) => {
                 held.differs_since = None;
-                self.intervals.push(Interval { key, from, until: Some(at) });
+                self.intervals.push(held.interval(key, from, Some(at)));
             }
             _ => {}
         }
@@ -214,7 +224,8 @@ impl Sweep<'_> {
         let Some(held) = self.held.remove(&key) else { return };
         let until = at.min(held.expires);
         if let Some(from) = held.differs_since.filter(|from| *from < until) {
-            self.intervals.push(Interval { key, from, until: Some(until) });
+            let expired = held.expires <= at;
+            self.intervals.push(Interval { expired, ..held.interval(key, from, Some(until)) });
         }
     }
 

@@ -19,6 +19,7 @@ pub mod cause;
 pub mod durability;
 pub mod exposure;
 pub mod found;
+pub mod healed;
 pub mod incidents;
 pub mod linear;
 pub mod online;

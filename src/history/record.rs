@@ -430,6 +430,10 @@ pub struct Phases {
     pub quiescent: Time,
     /// The cache is compared with the database.
     pub audit: Time,
+    /// When, at the end of the workload, the first entry was to expire by itself; `None` where
+    /// nobody knows, or none was.
+    #[serde(skip)]
+    pub first_expiry: Option<Time>,
 }
 
 /// Everything that happened in a run.

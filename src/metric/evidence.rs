@@ -44,6 +44,9 @@ pub enum Quantity {
     PermanentEntries,
     /// The age of the oldest bad entry at the audit, in nanoseconds.
     EntryAge,
+    /// Entries that were wrong when the workload ended and expired before everything had come to
+    /// rest.
+    HealedByExpiry,
     /// The longest and the sum of the times that entries differed from their rows.
     LongestExposure,
     TotalExposure,

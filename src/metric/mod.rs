@@ -58,6 +58,8 @@ pub struct Metric {
     pub kind: MetricKind,
     /// How it is computed; `None` means that it was not measured.
     pub value: fn(&dyn Evidence) -> Option<Number>,
+    /// Whether results leave it out where it is 0.
+    pub unless_zero: bool,
     /// Where sources mean different things by this name: what each of them means.
     pub to_be_renamed: Option<&'static str>,
     told: [Option<Told>; 3],
@@ -73,6 +75,11 @@ impl Metric {
     pub fn spec(&self, source: Source) -> MetricSpec {
         let summary = self.told(source).map_or("", |told| told.summary);
         MetricSpec { name: self.name, kind: self.kind, summary }
+    }
+
+    /// Whether a result shows this value.
+    pub fn shows(&self, value: Option<f64>) -> bool {
+        !self.unless_zero || value != Some(0.0)
     }
 
     /// Whether a source needs something to tell it.

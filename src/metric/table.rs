@@ -14,7 +14,7 @@ use crate::scenario::Number;
 type Value = fn(&dyn Evidence) -> Option<Number>;
 
 const fn metric(name: &'static str, kind: MetricKind, value: Value) -> Metric {
-    Metric { name, kind, value, to_be_renamed: None, told: [None; 3] }
+    Metric { name, kind, value, unless_zero: false, to_be_renamed: None, told: [None; 3] }
 }
 
 impl Metric {
@@ -51,6 +51,11 @@ impl Metric {
     /// Where it stands in the result of a load.
     const fn load(self, pointer: &'static str) -> Metric {
         self.told_by(Source::Load, pointer, Needs::Nothing)
+    }
+
+    const fn unless_zero(mut self) -> Metric {
+        self.unless_zero = true;
+        self
     }
 
     const fn ambiguous(mut self, meanings: &'static str) -> Metric {
@@ -102,6 +107,12 @@ pub static METRICS: &[Metric] = &[
         Some(Number::Whole(stalest(e)?.max(e.quantity(EntryAge)?)))
     })
     .run("the longer of `max_read_staleness` and `max_entry_staleness`"),
+    metric("healed_by_expiry", Count, |e| whole(e, HealedByExpiry))
+        .timed_run(
+            "of the bad entries those that expired after the last operation returned and before \
+             everything was at rest",
+        )
+        .unless_zero(),
     metric("max_exposure", Duration, |e| whole(e, LongestExposure)).timed_run(
         "the longest that an entry under its row's own key differed from the row, read or not",
     ),

@@ -93,24 +93,26 @@ fn summary(out: &mut String, result: &ScenarioResult) {
             .flatten()
             .map(|value| format!("{name} {}", shown(name, value)))
     };
-    for names in [
-        ["reads", "stale_reads", "p_stale", "p_stale_hits", "max_read_staleness"],
-        [
+    let lines: [&[&str]; 3] = [
+        &["reads", "stale_reads", "p_stale", "p_stale_hits", "max_read_staleness"],
+        &[
             "hit_ratio",
             "db_reads_per_read",
             "hit_latency_p50",
             "miss_latency_p50",
             "write_latency_p50",
         ],
-        [
+        &[
             "bad_entries",
+            "healed_by_expiry",
             "permanent_entries",
             "max_entry_staleness",
             "max_exposure",
             "absent_entries",
         ],
-    ] {
-        let line: Vec<String> = names.into_iter().filter_map(show).collect();
+    ];
+    for names in lines {
+        let line: Vec<String> = names.iter().filter_map(|name| show(name)).collect();
         let _ = writeln!(out, "  {}", line.join("  "));
     }
     for (hazard, count) in &result.hazards {
@@ -128,9 +130,11 @@ fn show_finding(out: &mut String, finding: &Finding, of: usize) {
         version(&finding.current),
         finding.versions_behind
     );
-    let heals = match (finding.never_heals, finding.expires_in_seconds) {
-        (true, _) => "never heals".to_owned(),
-        (_, Some(seconds)) => format!("expires in {seconds} s"),
+    let expires = (finding.never_heals, finding.expires_in_seconds);
+    let heals = match (finding.healed_at_nanos, expires) {
+        (Some(at), _) => format!("expired at {} and not by a step", human(at)),
+        (_, (true, _)) => "never heals".to_owned(),
+        (_, (_, Some(seconds))) => format!("expires in {seconds} s"),
         _ => "expiry unknown".to_owned(),
     };
     let since = finding.since_nanos.map_or_else(|| "an unknown time".to_owned(), human);

@@ -145,6 +145,5 @@ fn length(incident: &Incident, run: &Run, states: &States) -> Option<u64> {
 /// From when it went wrong until it will have expired.
 fn of_entry(entry: &Entry, audit: Time) -> Option<u64> {
     let Some(Remaining::Seconds(seconds)) = entry.remaining else { return None };
-    let age = audit.since(entry.since?).as_nanos() as u64;
-    Some(age.saturating_add(u64::from(seconds) * 1_000_000_000))
+    Some(entry.age_nanos(audit)?.saturating_add(u64::from(seconds) * 1_000_000_000))
 }

@@ -14,6 +14,7 @@ impl Evidence for Measure {
             BadEntries => self.bad_entries(),
             PermanentEntries => self.permanent,
             EntryAge => self.entry_age_nanos,
+            HealedByExpiry => self.healed?,
             LongestExposure => self.exposure?.1,
             TotalExposure => self.exposure?.0,
             // Every read is judged, by the commits.

@@ -25,7 +25,8 @@ pub(super) fn describe(history: &History, seed: Seed, entry: &Entry, faults: &[S
         current: entry.current.map(|writer| writer.to_string()),
         versions_behind: entry.behind,
         since_nanos: entry.since.map(Time::nanos),
-        age_nanos: entry.since.map(|since| audit.since(since).as_nanos() as u64),
+        age_nanos: entry.age_nanos(audit),
+        healed_at_nanos: entry.healed.map(Time::nanos),
         expires_in_seconds: match entry.remaining {
             Some(Remaining::Seconds(seconds)) => Some(seconds),
             _ => None,

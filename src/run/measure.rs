@@ -2,10 +2,10 @@
 
 use hdrhistogram::Histogram;
 
-use crate::check::States;
 use crate::check::audit::{Class, Entry};
 use crate::check::exposure::Exposure;
 use crate::check::reads::Reads;
+use crate::check::{States, healed};
 use crate::history::record::{Effect, History, OpRecord, Reported, Source, StepKind};
 use crate::metric::Latency;
 use crate::operation::{OpKind, Outcome};
@@ -25,6 +25,9 @@ pub struct Measure {
     pub permanent: u64,
     /// The oldest bad entry's age at the audit, in nanoseconds.
     pub entry_age_nanos: u64,
+    /// Entries that were wrong when the workload ended and expired before rest; `None` where some
+    /// may have and nobody knows.
+    pub healed: Option<u64>,
     /// Exposure; `None` where it was not measured, in one run at least.
     pub exposure: Option<(u64, u64)>,
     /// Writes that returned.
@@ -68,6 +71,7 @@ impl Measure {
             classes: [0; Class::ALL.len()],
             permanent: 0,
             entry_age_nanos: 0,
+            healed: Some(0),
             exposure: Some((0, 0)),
             writes: 0,
             failed: 0,
@@ -98,6 +102,10 @@ impl Measure {
         measure.runs = 1;
         measure.reads = reads;
         measure.exposure = exposure.map(|e| (e.total_nanos, e.longest_nanos));
+        measure.healed = match exposure {
+            Some(exposure) => Some(healed::intervals(exposure, &history.phases).count() as u64),
+            None => (!healed::may_have(&history.phases)).then_some(0),
+        };
         measure.duration = history.phases.quiescent;
         for entry in entries {
             measure.entry(entry, history.phases.audit);
@@ -119,8 +127,7 @@ impl Measure {
             return;
         }
         self.permanent += u64::from(entry.remaining == Some(Remaining::Never));
-        let age = entry.since.map_or(0, |since| audit.since(since).as_nanos() as u64);
-        self.entry_age_nanos = self.entry_age_nanos.max(age);
+        self.entry_age_nanos = self.entry_age_nanos.max(entry.age_nanos(audit).unwrap_or(0));
     }
 
     fn operations(&mut self, history: &History, states: &States) {
@@ -182,6 +189,7 @@ impl Measure {
         }
         self.permanent += other.permanent;
         self.entry_age_nanos = self.entry_age_nanos.max(other.entry_age_nanos);
+        self.healed = self.healed.zip(other.healed).map(|(mine, theirs)| mine + theirs);
         let exposures = self.exposure.zip(other.exposure);
         self.exposure = exposures.map(|((total, longest), (t, l))| (total + t, longest.max(l)));
         self.writes += other.writes;

@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use crate::backend::{BackendError, Clock, Means};
 use crate::check::audit::{Audit, Entry as AuditEntry};
-use crate::check::{States, exposure, reads};
+use crate::check::{States, exposure, healed, reads};
 use crate::entity::Entity;
 use crate::history::record::History;
 use crate::pattern::{Entry, Registry};
@@ -150,8 +150,11 @@ pub fn run_once(
     let asked = Audit { history: &history, states: &states, entity: &**entity };
     let mut at_rest =
         audit::Servers { cache: &mut *cache, database: &mut *database, node_of: &node_of };
-    let entries = audit::audit(&asked, &mut at_rest).map_err(backend)?;
+    let mut entries = audit::audit(&asked, &mut at_rest).map_err(backend)?;
     let exposure = exposure::measure(&history, &states);
+    if let Some(exposure) = &exposure {
+        healed::put_back(&asked, exposure, &mut entries);
+    }
     let reads = reads::judge(&history, &states);
     let rules = scenario.faults.len();
     let measure = Measure::of(&history, &states, reads, &entries, exposure.as_ref(), rules);

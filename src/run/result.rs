@@ -132,6 +132,9 @@ pub struct Finding {
     pub age_nanos: Option<u64>,
     /// Seconds until it expires; `null` when it never does.
     pub expires_in_seconds: Option<u32>,
+    /// When it expired, where that was before the audit and after the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healed_at_nanos: Option<u64>,
     /// It will not heal by itself.
     pub never_heals: bool,
     /// The hazard.

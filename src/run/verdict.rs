@@ -41,7 +41,10 @@ pub(super) fn judge(
         () => Outcome::AsExpected,
     };
     let told = metric::of(Source::Run).into_iter().filter(|metric| metric.name != CLAIM);
-    let value = |m: &Metric| (m.name.to_owned(), (m.value)(&whole).map(Number::as_f64));
+    let value = |m: &Metric| {
+        let value = (m.value)(&whole).map(Number::as_f64);
+        m.shows(value).then(|| (m.name.to_owned(), value))
+    };
     let faults = scenario.faults.iter().zip(&whole.strikes);
     let shown = tally.shown.map(|(shown, _)| shown).unwrap_or_default();
     let series = series::build(&tally.each, &whole, &tally.visibility, shown);
@@ -58,7 +61,7 @@ pub(super) fn judge(
         claim_verdict,
         expectations,
         not_tested,
-        metrics: told.map(value).collect(),
+        metrics: told.filter_map(value).collect(),
         faults: faults
             .map(|(fault, struck)| Struck {
                 fault: fault.to_string(),
@@ -194,6 +197,13 @@ fn not_tested(
     }
     for expectation in expectations.iter().filter(|e| e.met.is_none()) {
         reasons.push(format!("`{}` was not measured here", expectation.metric));
+    }
+    if whole.healed.is_none() {
+        reasons.push(
+            "entries may have expired before everything had come to rest, and whether they were \
+             wrong is not known"
+                .to_owned(),
+        );
     }
     let unreachable = whole.entries(crate::check::audit::Class::Unreachable);
     if unreachable > 0 {

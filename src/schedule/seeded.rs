@@ -138,11 +138,13 @@ pub fn simulate(setup: Setup<'_>) -> Result<History, RunError> {
     seeded.plan_world_faults();
     seeded.load()?;
     let faults_end = seeded.world.now();
+    let first_expiry = seeded.world.next_expiry();
     seeded.world.disarm();
     seeded.heal(&setup.entry.name)?;
     let quiescent = seeded.world.now();
     let mut history = seeded.world.into_history();
     history.phases.faults_end = faults_end;
+    history.phases.first_expiry = first_expiry;
     history.phases.quiescent = quiescent;
     history.phases.audit = quiescent;
     settle(&mut history);

@@ -120,7 +120,7 @@ impl<'a> Stepper<'a> {
         self.expire_what_is_over()?;
         let now = self.world.now();
         let history = self.world.history_mut();
-        history.phases = Phases { faults_end: now, quiescent: now, audit: now };
+        history.phases = Phases { faults_end: now, quiescent: now, audit: now, first_expiry: None };
         super::seeded::settle(history);
         Ok(self.world.servers())
     }

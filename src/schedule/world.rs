@@ -198,6 +198,11 @@ impl<'a> World<'a> {
         self.state.now
     }
 
+    /// When the next entry expires by itself, where that is known.
+    pub fn next_expiry(&self) -> Option<Time> {
+        self.cache.next_expiry(self.state.now)
+    }
+
     /// Time passes; it never goes back.
     pub fn advance(&mut self, to: Time) {
         debug_assert!(

@@ -32,6 +32,7 @@ mod explore;
 mod faults;
 mod folklore;
 mod hazards;
+mod healed;
 mod hunt;
 mod leaks;
 mod measures;

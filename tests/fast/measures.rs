@@ -17,7 +17,7 @@ fn exposed(run: &Run) -> BTreeMap<String, Time> {
 }
 
 fn audited(run: &Run) -> BTreeMap<String, Time> {
-    let bad = run.entries.iter().filter(|entry| entry.class.is_bad());
+    let bad = run.entries.iter().filter(|entry| entry.class.is_bad() && entry.healed.is_none());
     let since = |since: Option<Time>| since.expect("steps are recorded");
     bad.map(|bad| (run.history.keys.name(bad.key).to_string(), since(bad.since))).collect()
 }

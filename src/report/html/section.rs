@@ -143,6 +143,9 @@ fn telling(findings: &[Finding]) -> Vec<&Finding> {
 fn one_finding(out: &mut String, finding: &Finding) {
     let value = |writer: &Option<String>| escape(writer.as_deref().unwrap_or("nothing"));
     let heals = match (finding.never_heals, finding.expires_in_seconds) {
+        _ if finding.healed_at_nanos.is_some() => {
+            "It expired before everything had come to rest.".to_owned()
+        }
         (true, _) => "It never heals by itself.".to_owned(),
         (_, Some(seconds)) => format!("It would expire {seconds} s after the audit."),
         _ => String::new(),
