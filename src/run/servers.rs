@@ -156,7 +156,7 @@ fn real_cache(
     });
     Ok(Box::new(match choice.pace {
         Pace::None => cache,
-        Pace::Real => cache.paced(),
+        Pace::Real => cache.paced(phases.first().copied().unwrap_or(0)),
     }))
 }
 

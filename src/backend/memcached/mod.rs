@@ -14,13 +14,14 @@ mod clock;
 mod marks;
 pub(crate) mod meta;
 pub mod own;
+mod pace;
 mod peek;
 pub(crate) mod text;
 
 use std::collections::hash_map::Entry;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use memcache::exp::{Error, MetaCommand, MetaConnection, MetaOp, MetaResponse, ReturnCode};
 use rustc_hash::FxHashMap;
@@ -29,6 +30,7 @@ use self::bare::Bare;
 use self::clock::NodeClock;
 use self::marks::Marks;
 use self::own::{Options, OwnServer};
+use self::pace::Pace;
 use super::{BackendError, Cache, Clock, Means, Origin};
 use crate::step::{CacheCommand, CacheReply, ConnectionId, Footprint, Key, Location, NodeId};
 use crate::time::Time;
@@ -64,7 +66,7 @@ pub struct Memcached {
     nodes: Vec<Node>,
     protocol: Protocol,
     clock: Clock,
-    paced_since: Option<Instant>,
+    pace: Pace,
     links: FxHashMap<(ConnectionId, NodeId), MetaConnection>,
     texts: FxHashMap<(ConnectionId, NodeId), Bare>,
     classic: FxHashMap<(ConnectionId, NodeId), memcache::Client>,
@@ -119,7 +121,7 @@ impl Memcached {
             nodes,
             protocol: Protocol::default(),
             clock,
-            paced_since: None,
+            pace: Pace::default(),
             links: FxHashMap::default(),
             texts: FxHashMap::default(),
             classic: FxHashMap::default(),
@@ -137,10 +139,12 @@ impl Memcached {
         self
     }
 
-    /// The same, with every step no earlier in real time than in the scheduler's.
-    pub fn paced(mut self) -> Memcached {
+    /// The same, with every step no earlier in real time than in the scheduler's. The run begins
+    /// when the first node's clock is so many nanoseconds into its second.
+    pub fn paced(mut self, phase: u64) -> Memcached {
         if self.clock == Clock::Real {
             self.clock = Clock::Paced;
+            self.pace.phase = phase;
         }
         self
     }
@@ -259,44 +263,9 @@ impl Memcached {
                     _ => Ok(()),
                 }
             }
-            Clock::Paced => {
-                let since = match self.paced_since {
-                    Some(since) => since,
-                    None => self.begin_to_pace()?,
-                };
-                let due = since + Duration::from_nanos(now.nanos());
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                Ok(())
-            }
+            Clock::Paced => self.keep_pace(now),
             Clock::Virtual | Clock::Real => Ok(()),
         }
-    }
-
-    /// Real time counts from now on. When the servers' seconds begin is looked up before, or
-    /// nobody could say when an item ended.
-    fn begin_to_pace(&mut self) -> Result<Instant, BackendError> {
-        let tick = |node: &Node| {
-            own::next_tick(&node.address)
-                .map_err(|error| dead(&node.address, &unreachable_text(&error.to_string())))
-        };
-        let ticks: Result<Vec<Option<Instant>>, BackendError> =
-            self.nodes.iter().map(tick).collect();
-        let ticks = ticks?;
-        if ticks.contains(&None) {
-            self.not_tested("a server does not tell its time, so nobody knows when entries end");
-        }
-        let since = *self.paced_since.insert(Instant::now());
-        for (node, tick) in self.nodes.iter_mut().zip(ticks) {
-            let phase = |tick| since.duration_since(tick).as_nanos() as u64;
-            node.clock = tick.map(phase).map(NodeClock::new);
-        }
-        Ok(since)
-    }
-
-    /// When a step was carried out that was due now: on a machine that is behind a pace, later.
-    fn carried_out(&self, now: Time) -> Time {
-        let since = self.paced_since.filter(|_| self.clock == Clock::Paced);
-        since.map_or(now, |since| Time(since.elapsed().as_nanos() as u64).max(now))
     }
 
     fn disconnect(&mut self, node: NodeId) {
