@@ -441,3 +441,24 @@ fn note(done: &mut Done, witness: String) {
     done.struck += 1;
     done.witness = witness;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_draws_the_same_beside_others_and_each_time_anew() {
+        let evict = (0, Fault { row: None, ..Fault::new(What::Evict) });
+        let flush = (1, Fault::new(What::FlushNode));
+        let draws = |faults: &[(usize, Fault)], of: usize| {
+            let mut timed = Timed::all(faults, Seed(1));
+            let rule = timed.iter_mut().find(|timed| timed.rule == of).unwrap();
+            [rule.draw(), rule.draw(), rule.draw()]
+        };
+        let alone = draws(std::slice::from_ref(&evict), 0);
+        assert_eq!(draws(&[flush.clone(), evict.clone()], 0), alone);
+        assert_eq!(draws(&[evict.clone(), flush], 0), alone);
+        assert!(alone[0] != alone[1] && alone[1] != alone[2]);
+        assert_ne!(draws(&[evict.clone(), (2, evict.1)], 2), alone, "its equal");
+    }
+}

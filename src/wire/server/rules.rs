@@ -227,3 +227,37 @@ impl Rule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of 200 requests a rule strikes, armed behind others.
+    fn strikes(others: &[&str]) -> Vec<u64> {
+        let fault = |step: &str| Fault {
+            probability: Some(0.3),
+            ..Fault::on(What::LoseReply, step).unwrap()
+        };
+        let mut rules = Rules::new(Seed(1));
+        let gone = rules.add(fault("cache.set"), Time::ZERO);
+        rules.remove(gone);
+        for other in others {
+            rules.add(fault(other), Time::ZERO);
+        }
+        let id = rules.add(fault("cache.set"), Time::ZERO);
+        let rule = rules.rules.iter_mut().find(|rule| rule.id == id).unwrap();
+        let struck = (1..=200).filter(|matched| {
+            rule.matched = *matched;
+            rule.draw()
+        });
+        struck.collect()
+    }
+
+    #[test]
+    fn a_rule_draws_the_same_whatever_was_armed_before() {
+        let alone = strikes(&[]);
+        assert!((40..80).contains(&alone.len()), "{}", alone.len());
+        assert_eq!(strikes(&["cache.get", "cache.delete"]), alone);
+        assert_ne!(strikes(&["cache.set"]), alone, "its equal");
+    }
+}
