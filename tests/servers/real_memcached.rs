@@ -241,6 +241,44 @@ fn exposure_on_a_paced_server_ends_when_its_entry_does() {
     assert!((paced - model).abs() < 100e6, "{paced} and {model} ns");
 }
 
+/// A server's own clock goes on while a run takes its time: what it may have expired is no proof.
+#[test]
+fn what_may_have_expired_in_real_time_is_not_tested() {
+    use staleproof::backend::memcached::Memcached;
+    use staleproof::backend::{Cache, Origin};
+    use staleproof::step::{CacheCommand, ConnectionId, Footprint, Key, NodeId, Ttl, Verb};
+    use staleproof::time::Time;
+
+    let Some(server) = start() else { return };
+    let ask = |commands: &[CacheCommand]| {
+        let mut real = Memcached::connect(std::slice::from_ref(&server.address)).unwrap();
+        for command in commands {
+            let (node, connection) = (NodeId(0), ConnectionId(0));
+            let off = &mut Footprint::off();
+            real.execute(Time::ZERO, node, connection, Origin::default(), command, off).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(1_100));
+        let get = CacheCommand::Get { key: Key::from("k") };
+        let (node, connection) = (NodeId(0), ConnectionId(0));
+        let off = &mut Footprint::off();
+        real.execute(Time::ZERO, node, connection, Origin::default(), &get, off).unwrap();
+        real.untested().to_vec()
+    };
+    let set = |seconds| CacheCommand::Store {
+        verb: Verb::Set,
+        key: Key::from("k"),
+        value: "v".into(),
+        flags: 0,
+        ttl: Ttl(seconds),
+    };
+    let untested = ask(&[set(1)]);
+    assert!(untested[0].contains("may have expired"), "{untested:?}");
+    assert_eq!(ask(&[set(1), CacheCommand::Delete { key: Key::from("k") }]), [""; 0]);
+    assert_eq!(ask(&[set(300)]), [""; 0]);
+    assert_eq!(ask(&[set(0)]), [""; 0]);
+    assert_eq!(ask(&[set(-1)]), [""; 0], "it was over at once");
+}
+
 #[test]
 fn keys_are_routed_over_several_servers() {
     let (Some(one), Some(two)) = (start(), start()) else { return };

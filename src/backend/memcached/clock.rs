@@ -101,6 +101,16 @@ impl NodeClock {
         }
     }
 
+    /// Whether some item was to be gone by now.
+    pub fn has_ended(&self, now: Time) -> bool {
+        self.expiry.values().any(|at| *at <= now)
+    }
+
+    /// An item is none of ours any more.
+    pub fn forget(&mut self, key: &Key) {
+        self.expiry.remove(key);
+    }
+
     /// When an item will be gone.
     pub fn expiry(&self, key: &Key) -> Option<Time> {
         self.expiry.get(key).copied()

@@ -13,6 +13,7 @@ mod classic;
 mod clock;
 mod marks;
 pub(crate) mod meta;
+mod outlived;
 pub mod own;
 mod pace;
 mod peek;
@@ -29,6 +30,7 @@ use rustc_hash::FxHashMap;
 use self::bare::Bare;
 use self::clock::NodeClock;
 use self::marks::Marks;
+use self::outlived::Ends;
 use self::own::{Options, OwnServer};
 use self::pace::Pace;
 use super::{BackendError, Cache, Clock, Means, Origin};
@@ -81,12 +83,13 @@ struct Node {
     /// `None` where nobody knows when its seconds begin.
     clock: Option<NodeClock>,
     marks: Marks,
+    ends: Ends,
 }
 
 impl Node {
     fn new(address: String, own: Option<OwnServer>) -> Result<Node, BackendError> {
         let version = version(&address)?;
-        Ok(Node { address, version, own, clock: None, marks: Marks::default() })
+        Ok(Node { address, version, own, clock: None, marks: Marks::default(), ends: Ends::new() })
     }
 }
 
@@ -386,6 +389,9 @@ impl Cache for Memcached {
         if let Some(clock) = &mut state.clock {
             clock.note(at, command, &reply);
         }
+        if self.clock == Clock::Real && state.ends.note(command, &reply) {
+            self.not_tested("the run took so long in real time that entries may have expired");
+        }
         Ok(reply)
     }
 
@@ -399,13 +405,16 @@ impl Cache for Memcached {
         self.follow(now, node)?;
         let delete = MetaCommand::new(MetaOp::Delete, key.as_bytes());
         let reply = self.exchange(node, ConnectionId(u32::MAX), &delete)?;
-        self.nodes[usize::from(node.0)].marks.remove(key);
+        let state = &mut self.nodes[usize::from(node.0)];
+        state.marks.remove(key);
+        state.ends.remove(key);
         Ok(reply.is_ok_and(|response| response.rc() == ReturnCode::Hd))
     }
 
     fn restart(&mut self, now: Time, node: NodeId) -> Result<(), BackendError> {
         let place = usize::from(node.0);
         self.nodes[place].marks.clear();
+        self.nodes[place].ends.clear();
         if self.nodes[place].own.is_none() {
             // It belongs to somebody else: it is emptied, and goes on.
             return text_command(self.server(node), "flush_all").map(|_| ());
