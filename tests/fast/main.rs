@@ -41,6 +41,7 @@ mod odd_input;
 mod patterns;
 mod report_compare;
 mod report_timeline;
+mod rules;
 mod scenario_errors;
 mod scenario_files;
 mod second;
