@@ -29,7 +29,7 @@ pub struct Traits {
     /// Its readers compare every entry with its row: an old entry is as good as none.
     pub validates: bool,
     /// Its instances keep state that matters elsewhere than in `cx.local`, whose accesses are
-    /// steps: exploration then cannot tell two states apart, and merges none.
+    /// steps: exploration then cannot tell two states apart, and runs every schedule.
     pub hidden_state: bool,
 }
 

@@ -117,6 +117,7 @@ pub(crate) fn exhaust(
     servers: &mut dyn Servers,
     visitor: &mut dyn Visitor,
 ) -> Result<(Effort, bool, Extent), RunError> {
+    let search = Search { reduce: search.reduce && !program.hides_state(), ..search };
     let mut exhaust = Exhaust {
         program,
         search,
@@ -162,7 +163,7 @@ impl Exhaust<'_> {
         loop {
             while let Some(mut frame) = self.look(stepper, visitor)? {
                 // Where only one choice is open nobody comes back to.
-                if frame.options.len() > 1 && self.program.can_go_back() {
+                if frame.options.len() > 1 && !self.program.hides_state() {
                     frame.saved = stepper.save();
                 }
                 self.path.push(frame);

@@ -79,12 +79,14 @@ impl<'a> Program<'a> {
     /// Whether states of it may be taken for one when what can be seen of them agrees.
     pub fn can_merge(&self) -> bool {
         // Replies that wait unread on a connection are not in a state's fingerprint.
-        !self.entry.traits.hidden_state && self.scenario.cache.on_timeout == OnTimeout::Close
+        self.scenario.cache.on_timeout == OnTimeout::Close
     }
 
-    /// Whether one can go back to a state of it: what its pattern hides cannot be copied.
-    pub fn can_go_back(&self) -> bool {
-        !self.entry.traits.hidden_state
+    /// Whether its pattern keeps state that no step shows. Such a state cannot be copied, nor told
+    /// from another, and steps that have nothing in common may still meet in it: neither states
+    /// nor orders may be left out.
+    pub fn hides_state(&self) -> bool {
+        self.entry.traits.hidden_state
     }
 
     /// Starts the program on these servers, which are empty.
@@ -117,7 +119,7 @@ impl<'a> Program<'a> {
             recorder: Recorder::new(Keep::Steps, self.plan.operations()),
         })?;
         let (rules, rows) = (scenario.faults.len(), self.rows.clone());
-        let twins = match self.symmetry {
+        let twins = match self.symmetry && !self.hides_state() {
             true => self.twins.clone(),
             false => vec![None; self.twins.len()],
         };

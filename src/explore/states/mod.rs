@@ -32,7 +32,7 @@ fn start<T>(subject: &Subject, run: &mut dyn FnMut(&mut Stepper<'_>, &Question<'
     if needed(subject, &Extent::default()) > Timing::Order {
         program.timing = Timing::Expiry;
     }
-    assert!(program.can_go_back(), "such a program was left out");
+    assert!(!program.hides_state(), "such a program was left out");
     let node_of = route(&node_names);
     let question = Question::of(subject, &node_of);
     let mut result = None;

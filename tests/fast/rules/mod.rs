@@ -5,6 +5,7 @@ mod exit_codes;
 mod exploration;
 mod faults;
 mod operations;
+mod processes;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
