@@ -33,10 +33,7 @@ impl World<'_> {
     pub(super) fn calamity_at(&mut self, client: usize, strike: Strike) -> Result<(), RunError> {
         match strike.what {
             What::Crash => self.crash(client),
-            _ => {
-                self.cancel(client);
-                Ok(())
-            }
+            _ => self.cancel(client),
         }
     }
 
@@ -44,27 +41,31 @@ impl World<'_> {
     pub(super) fn strike_after(&mut self, rule: u16, client: usize) -> Result<(), RunError> {
         match self.injector.fault(rule).what {
             What::Crash => self.crash(client),
-            What::Cancel => {
-                self.cancel(client);
-                Ok(())
-            }
+            What::Cancel => self.cancel(client),
             _ => self.change_the_world(rule, Trigger::Step(client)),
         }
     }
 
     /// The operation's future is dropped: destructors run, connections with a reply
     /// outstanding are closed, the client goes on.
-    pub(super) fn cancel(&mut self, client: usize) {
-        let actor = &mut self.actors[client];
-        let task = std::mem::replace(&mut actor.task, Task::Idle);
-        let was_op = matches!(task, Task::Op(_));
-        let was_idle = matches!(task, Task::Idle);
-        drop(task);
-        actor.port.clear();
-        self.end_abruptly(client, was_op);
+    pub(super) fn cancel(&mut self, client: usize) -> Result<(), RunError> {
+        let was_idle = self.drop_future(client)?;
+        self.actors[client].port.clear();
+        self.end_abruptly(client);
         self.orphan_flights();
         self.abandon_transaction(client);
         self.go_on(client, was_idle, std::time::Duration::ZERO);
+        Ok(())
+    }
+
+    /// Drops a client's future; says whether there was none. What its destructors send is on its
+    /// way, without anybody who waits for it; an inert port takes nothing.
+    fn drop_future(&mut self, client: usize) -> Result<bool, RunError> {
+        let task = std::mem::replace(&mut self.actors[client].task, Task::Idle);
+        let was_idle = matches!(task, Task::Idle);
+        drop(task);
+        self.send_all(client)?;
+        Ok(was_idle)
     }
 
     /// A client whose operation ended abruptly begins its next one. One that was idle, since its
@@ -78,8 +79,8 @@ impl World<'_> {
         }
     }
 
-    fn end_abruptly(&mut self, client: usize, was_op: bool) {
-        if was_op {
+    fn end_abruptly(&mut self, client: usize) {
+        if self.state.clients[client].current.kind.is_some() {
             self.record_op(client, Reported::Nothing, &[]);
         }
         self.note_move(client);
@@ -114,11 +115,8 @@ impl World<'_> {
                 continue;
             }
             self.actors[member].port.make_inert();
-            let task = std::mem::replace(&mut self.actors[member].task, Task::Idle);
-            let was_op = matches!(task, Task::Op(_));
-            let was_idle = matches!(task, Task::Idle);
-            drop(task);
-            self.end_abruptly(member, was_op);
+            let was_idle = self.drop_future(member)?;
+            self.end_abruptly(member);
             self.close_all(member);
             self.revive(member, was_idle);
         }

@@ -253,10 +253,9 @@ impl World<'_> {
         let (at, until, step) = (self.state.now, None, None);
         self.state.recorder.fault(FaultRecord { rule, at, until, target, step });
         match self.injector.fault(rule).what {
-            What::Crash => self.crash(client)?,
+            What::Crash => self.crash(client),
             _ => self.cancel(client),
         }
-        Ok(())
     }
 
     /// The step will never land: it had not left its process when that died.

@@ -359,7 +359,7 @@ impl<'a> World<'a> {
         self.actors[client].moved = self.moves;
     }
 
-    fn send_all(&mut self, client: usize) -> Result<(), RunError> {
+    pub(super) fn send_all(&mut self, client: usize) -> Result<(), RunError> {
         // A fault that strikes a command may end the operation, and with it what else was
         // sent: then the port is empty, or another.
         while let Some((ticket, command)) = self.actors[client].port.take_sent() {

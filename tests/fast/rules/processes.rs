@@ -1,12 +1,75 @@
-//! What a process is, and what dies with it: rule 7.
+//! What a process is, and what dies with it: rules 6 and 7.
 
 use std::cell::Cell;
+use std::future::Future;
+use std::task::{Context, Waker};
 
+use staleproof::check::audit::Class;
 use staleproof::explore::Kind;
 use staleproof::operation::{Action, ClientId, Op, Reply};
 use staleproof::pattern::{Cx, Failure, Pattern, Registry, Traits};
+use staleproof::step::Key;
 
-use super::{REDUCED, WHOLE, explored, kinds, program, subject};
+use super::{REDUCED, WHOLE, explored, hunted, kinds, program, run_once, subject};
+
+/// Sends a delete when it is dropped, and waits for no reply.
+struct LastWish<'a> {
+    cx: &'a Cx,
+    key: Key,
+}
+
+impl Drop for LastWish<'_> {
+    fn drop(&mut self) {
+        let mut delete = Box::pin(self.cx.cache.delete(&self.key));
+        let _ = delete.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
+/// Cache-aside whose writer deletes the entry also where its operation is dropped.
+async fn careful(cx: &Cx, op: Op) -> Result<Reply, Failure> {
+    let (id, write) = match op.action {
+        Action::Read(id) => {
+            let key = cx.key(id);
+            if let Some(hit) = cx.cache.get(&key).await? {
+                return Ok(Reply::Row(Some(cx.open(&hit)?)));
+            }
+            let row = cx.db.select(id).await?;
+            if let Some(row) = &row {
+                cx.cache.set(&key, cx.seal(row), cx.ttl()).await?;
+            }
+            return Ok(Reply::Row(row));
+        }
+        Action::Update(id, _) => (id, op.action),
+        other => panic!("{other:?} is not asked here"),
+    };
+    let wish = LastWish { cx, key: cx.key(id) };
+    let change = cx.db.apply(&write).await?;
+    cx.cache.delete(&wish.key).await?;
+    std::mem::forget(wish);
+    Ok(change.reply())
+}
+
+/// A cancellation runs destructors, and what they send may take effect. A process that has
+/// crashed sends nothing any more.
+#[test]
+fn destructors_take_effect_after_a_cancellation_and_never_after_a_crash() {
+    let registry = Registry::built_in().pattern("careful", "-", careful);
+    let text = |what: &str| {
+        let asked = "[explore]\nproperty = ['final-state']\n";
+        let fault = format!("[[fault]]\ndo = '{what}'\non = 'cache.delete'\nbudget = 1\n");
+        program("careful", &format!("{asked}{fault}"), &[&["read 0", "update 0"]])
+    };
+    for (what, class) in [("cancel", Class::Absent), ("crash", Class::Stale)] {
+        let run = run_once(&registry, &text(what));
+        assert_eq!(run.history.faults.len(), 1);
+        assert_eq!(run.entries[0].class, class, "after a {what}");
+        let subject = subject(&registry, &text(what));
+        for found in [explored(&subject, REDUCED), hunted(&subject, 50)] {
+            let stale = kinds(&found).contains(&Kind::Stale);
+            assert_eq!(stale, class == Class::Stale, "{what}: {found:?}");
+        }
+    }
+}
 
 /// Remembers, in memory that is no cell, how many reads there were and whose was the last; its
 /// writers delete the entry unless all have read, and this client last.
