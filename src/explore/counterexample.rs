@@ -15,6 +15,7 @@ use crate::pattern::Registry;
 use crate::run::timeline::{Interest, Timeline, TimelineStep};
 use crate::scenario::{Known, Profile, Property, Scenario, parse};
 use crate::schedule::{Bounds, Choice};
+use crate::time::human;
 
 /// The version of this format; a reader refuses others.
 pub const COUNTEREXAMPLE_FORMAT: u32 = 1;
@@ -201,7 +202,7 @@ impl Counterexample {
 
     /// The operations of which a step takes longer than its timeout, and for how long each pauses
     /// at the least, in nanoseconds.
-    pub fn pauses_spent(&self) -> Vec<(OpId, u64)> {
+    fn pauses_spent(&self) -> Vec<(OpId, u64)> {
         let client = |choice: &Choice| match choice {
             Choice::Step(op, _) | Choice::Strike(_, op, _) | Choice::StrikeAfter(_, op, _) => {
                 Some(op.client())
@@ -219,6 +220,18 @@ impl Counterexample {
             Some((*op, (effect - before).max(after - effect)))
         };
         self.choices.iter().enumerate().filter_map(pause).collect()
+    }
+
+    /// What it needs beside servers: another database's rules than SQLite's, pauses that are longer
+    /// than a timeout, and the times at which its choices happen.
+    pub fn needs(&self) -> Vec<String> {
+        let profile = self.scenario.database.profile;
+        let rules = (profile != Profile::default())
+            .then(|| format!("the rules of database {}", self.database));
+        let spent = self.pauses_spent().into_iter();
+        let pauses = spent.map(|(op, pause)| format!("a pause longer than {} in {op}", human(pause)));
+        let times = (!self.times.is_empty()).then(|| "its steps at these times".to_owned());
+        rules.into_iter().chain(pauses).chain(times).collect()
     }
 
     /// When its choices happen.

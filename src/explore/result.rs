@@ -190,6 +190,14 @@ pub(super) fn result(
 }
 
 impl ExploreResult {
+    /// The chance that two different states were taken for one is below 2 to the minus this: n
+    /// states have fewer than n * n / 2 pairs, and each pair is alike in 128 bits as good as random
+    /// with a chance of 2^-128. `None` where no states were merged.
+    pub fn collision_bits(&self) -> Option<u32> {
+        let bits_of_states = u64::BITS - self.states.saturating_sub(1).leading_zeros();
+        (self.states > 0).then(|| 129 - 2 * bits_of_states)
+    }
+
     /// How long the worst finding lasts; `None` without findings.
     pub fn worst(&self) -> Option<Lasts> {
         self.findings.iter().map(|finding| finding.lasts).max()

@@ -5,7 +5,6 @@ use std::fmt::Write;
 use super::lanes;
 use super::text::Colour;
 use crate::explore::{Counterexample, ExploreResult, Replayed};
-use crate::time::human;
 
 /// All that is known about one exploration, the verdict first.
 pub fn text(result: &ExploreResult, colour: Colour) -> String {
@@ -28,6 +27,9 @@ pub fn text(result: &ExploreResult, colour: Colour) -> String {
         "  {} schedules to their end, {} joined one searched before, {} states, {} choices",
         result.schedules, result.pruned, result.states, result.choices
     );
+    if let Some(bits) = result.collision_bits() {
+        let _ = writeln!(out, "  the chance that two states were taken for one is below 2^-{bits}");
+    }
     for finding in &result.findings {
         let _ = writeln!(out, "  found    {finding}");
     }
@@ -63,8 +65,9 @@ pub fn smallest(counterexample: &Counterexample) -> String {
     let _ = writeln!(out, "  smallest schedule for {}: {steps} choices{faults}", {
         &counterexample.finding
     });
-    for (op, pause) in counterexample.pauses_spent() {
-        let _ = writeln!(out, "    needs a pause longer than {} in {op}", human(pause));
+    let needs = counterexample.needs();
+    if !needs.is_empty() {
+        let _ = writeln!(out, "  needs {}", needs.join(" and "));
     }
     for line in lanes::render(&counterexample.timeline) {
         let _ = writeln!(out, "    {line}");

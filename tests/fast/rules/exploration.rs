@@ -1,7 +1,8 @@
-//! What exploration leaves out and what it says of that: rule 22.
+//! What exploration leaves out and what it says of that: rules 16, 21, 22 and 24.
 
 use std::collections::BTreeSet;
 
+use assert_cmd::Command;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -10,6 +11,32 @@ use staleproof::pattern::Registry;
 use staleproof::scenario::Property;
 
 use super::{REDUCED, WHOLE, kinds, program, subject, try_explore};
+
+/// What a command prints about a program, and the program's file.
+fn printed(command: &str, text: &str, more: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("program.toml");
+    std::fs::write(&path, text).unwrap();
+    let mut staleproof = Command::cargo_bin("staleproof").unwrap();
+    let output = staleproof.arg(command).arg(&path).args(more).output().unwrap();
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
+/// Whether two states may have been taken for one is a matter of chance, and its bound is printed
+/// with what was searched: n states have fewer than n * n / 2 pairs.
+#[test]
+fn the_chance_that_two_states_were_taken_for_one_is_printed() {
+    let clients: [&[&str]; 2] = [&["read 0"], &["update 0"]];
+    let text = program("lease", "[explore]\nproperty = ['final-state']\n", &clients);
+    let shown = printed("explore", &text, &[]);
+    let states = shown.split(" states,").next().unwrap().rsplit(' ').next().unwrap();
+    let states: u64 = states.parse().unwrap();
+    let bits = shown.split("below 2^-").nth(1).unwrap_or_else(|| panic!("{shown}"));
+    let bits: u32 = bits.lines().next().unwrap().parse().unwrap();
+    let pairs = u128::from(states) * u128::from(states) / 2;
+    assert!(pairs <= 1 << (128 - bits), "{states} states are too many for 2^-{bits}");
+    assert!(pairs > 1 << (128 - bits - 3), "{states} states: 2^-{bits} says too little");
+}
 
 const REAL_TIME: [Property; 3] = [Property::Linearizability, Property::Sessions, Property::Load];
 
@@ -70,4 +97,28 @@ fn reductions_keep_what_returned_before_what_began() {
     for kind in [Kind::NotLinearizable, Kind::ReadYourWrites, Kind::Herd] {
         assert!(seen.contains(&kind), "{kind:?} is in none of {compared} programs: {seen:?}");
     }
+}
+
+/// Whoever reads a counterexample learns by whose rules it goes wrong and whether time has to
+/// pass for it.
+#[test]
+fn a_counterexample_names_the_database_and_the_clock_that_it_needs() {
+    let needs = |shown: &str| {
+        let line = shown.lines().find_map(|line| line.trim().strip_prefix("needs "));
+        line.map(ToOwned::to_owned)
+    };
+    let asked = "[explore]\nproperty = ['final-state']\n";
+    let text = program("cache-aside", asked, &[&["read 0"], &["update 0"]]);
+    let shown = printed("explore", &text, &[]);
+    assert!(shown.contains("smallest schedule") && needs(&shown).is_none(), "{shown}");
+    let text = program("invalidate-inside-txn", asked, &[&["delete 0"], &["modify 0"]]);
+    let profile = ["--database", "model:postgres-rr"];
+    let database = Some("the rules of database model:postgres-rr".to_owned());
+    assert_eq!(needs(&printed("explore", &text, &profile)), database);
+    assert_eq!(needs(&printed("hunt", &text, &profile)), database);
+    // The lock has to lapse while its holder is at work.
+    let asked = "[explore]\nadvances = 1\nhazard = 'add-lock-expiry'\n";
+    let text = program("add-lock", asked, &[&["read 0"], &["update 0"]]);
+    let shown = printed("explore", &text, &[]);
+    assert_eq!(needs(&shown).as_deref(), Some("a clock that moves on"), "{shown}");
 }
