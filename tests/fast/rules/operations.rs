@@ -1,10 +1,11 @@
-//! What is recorded of operations and values: rules 2 and 4.
+//! What is recorded of operations and values: rules 2, 3 and 4.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use staleproof::check::audit::Class;
 use staleproof::explore::{self, Hunt, Kind};
+use staleproof::history::record::StepKind;
 use staleproof::operation::{Action, Op, OpId, Reply};
 use staleproof::pattern::{Cx, Failure, Registry};
 use staleproof::run;
@@ -39,6 +40,17 @@ fn the_right_write_with_other_data_is_diverged() {
     assert_eq!(run.entries[0].cached, run.entries[0].current, "the writer is the same");
     let found = kinds(&explored(&subject(&registry, &text), REDUCED));
     assert_eq!(found, BTreeSet::from([Kind::Diverged]));
+}
+
+/// memcached locks each item by itself, so others come between the keys of a multi-get.
+#[test]
+fn a_multi_get_is_a_step_for_each_key_and_all_are_on_their_way_at_once() {
+    let text = program("cache-aside", "", &[&["read 0,1"]]).replace("rows = 1", "rows = 2");
+    let run = common::run_once(&text, 1);
+    let gets = run.history.steps.iter().filter(|step| step.kind == StepKind::CacheGet);
+    let sent: Vec<_> = gets.map(|step| (step.key.unwrap(), step.sent)).collect();
+    assert_eq!(sent.len(), 2);
+    assert!(sent[0].0 != sent[1].0 && sent[0].1 == sent[1].1, "{sent:?}");
 }
 
 /// Panics where it reads a row that somebody has changed.

@@ -1,4 +1,4 @@
-//! What a process is, and what dies with it: rules 6 and 7.
+//! What a process is, and what dies with it: rules 5, 6 and 7.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -8,9 +8,41 @@ use staleproof::check::audit::Class;
 use staleproof::explore::Kind;
 use staleproof::operation::{Action, ClientId, Op, Reply};
 use staleproof::pattern::{Cx, Failure, Pattern, Registry, Traits};
+use staleproof::run;
+use staleproof::seed::Seed;
 use staleproof::step::Key;
 
+use crate::common;
+
 use super::{REDUCED, WHOLE, explored, hunted, kinds, program, run_once, subject};
+
+/// Stores something that is no row and then the row, without waiting in between.
+async fn hasty(cx: &Cx, op: Op) -> Result<Reply, Failure> {
+    let Action::Read(id) = op.action else { panic!("{:?} is not asked here", op.action) };
+    let Some(row) = cx.db.select(id).await? else { return Ok(Reply::Row(None)) };
+    let key = cx.key(id);
+    let mut first = Box::pin(cx.cache.set(&key, "no row".into(), cx.ttl()));
+    let _ = first.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let second = cx.cache.set(&key, cx.seal(&row), cx.ttl()).await;
+    first.await?;
+    second.map(|()| Reply::Row(Some(row)))
+}
+
+/// A connection delivers in order, whatever is chosen and however long each step takes.
+#[test]
+fn what_is_sent_on_one_connection_takes_effect_in_order() {
+    let registry = Registry::built_in().pattern("hasty", "-", hasty);
+    let text = program("hasty", "", &[&["read 0"]]);
+    let subject = subject(&registry, &text);
+    for found in [explored(&subject, REDUCED), explored(&subject, WHOLE), hunted(&subject, 50)] {
+        assert!(found.is_empty(), "{found:?}");
+    }
+    let scenario = common::try_scenario(&text, &registry).unwrap();
+    for seed in 1..50 {
+        let run = run::run_once(&scenario, &registry, &common::servers(), Seed(seed)).unwrap();
+        assert_eq!(run.entries[0].class, Class::Match, "seed {seed}");
+    }
+}
 
 /// Sends a delete when it is dropped, and waits for no reply.
 struct LastWish<'a> {
