@@ -1,6 +1,7 @@
 //! Rules that make a verdict true: each has a test that fails when it is broken. The list of all
 //! rules, with the tests that stand elsewhere, is `docs/soundness.md`.
 
+mod document;
 mod exit_codes;
 mod exploration;
 mod faults;
