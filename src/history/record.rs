@@ -236,7 +236,7 @@ impl StepKind {
                 CacheCommand::MetaArithmetic(_) => CacheMetaArithmetic,
                 CacheCommand::Version => CacheVersion,
             },
-            Command::Database(command) => match command {
+            Command::Database(command) | Command::Apart(command) => match command {
                 DbCommand::Begin(_) => DbBegin,
                 DbCommand::Commit => DbCommit,
                 DbCommand::Rollback => DbRollback,

@@ -390,6 +390,12 @@ impl Client {
         let answer = match command {
             Command::Cache(command) => return Ok(self.cache_step(command)),
             Command::Database(command) => return self.database_step(command),
+            Command::Apart(command) => {
+                self.database.change_connection();
+                let answer = self.database_step(command);
+                self.database.change_connection();
+                return answer;
+            }
             Command::Local(command) => {
                 let mut memory = self.seat.memory.lock().unwrap_or_else(PoisonError::into_inner);
                 Answer::Local(memory.execute(command))

@@ -17,6 +17,8 @@ pub(super) struct DatabaseLink {
     timeout: Duration,
     connection: ConnectionId,
     in_transaction: bool,
+    /// The connection that is not in use, and whether it is in a transaction.
+    other: (ConnectionId, bool),
     refused_since: Option<Instant>,
 }
 
@@ -45,7 +47,22 @@ impl DatabaseLink {
     ) -> DatabaseLink {
         let connection = ConnectionId(0);
         let (in_transaction, refused_since) = (false, None);
-        DatabaseLink { database, replica, timeout, connection, in_transaction, refused_since }
+        let other = (ConnectionId(1 << 31), false);
+        DatabaseLink {
+            database,
+            replica,
+            timeout,
+            connection,
+            in_transaction,
+            other,
+            refused_since,
+        }
+    }
+
+    /// The client's other connection is the one in use from now on.
+    pub fn change_connection(&mut self) {
+        let own = (self.connection, self.in_transaction);
+        (self.connection, self.in_transaction) = std::mem::replace(&mut self.other, own);
     }
 
     pub fn in_transaction(&self) -> bool {

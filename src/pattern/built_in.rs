@@ -107,6 +107,7 @@ impl Registry {
             .strategy(&secondary_key::ABOUT, secondary_key::SecondaryKey::new)
             .strategy(&pair_object::ABOUT, pair_object::PairObject::new)
             .plain(&local_cache::ABOUT, local_cache::local_cache)
+            .plain(&nested_transaction::ABOUT, nested_transaction::nested_transaction)
             .plain(&failover::ABOUT, failover::failover)
             .plain(&noreply::ABOUT, noreply::noreply)
             .plain(&swallowed_errors::ABOUT, swallowed_errors::swallowed_errors)

@@ -199,6 +199,12 @@ pub struct Change {
 }
 
 impl Change {
+    fn of(id: RowId, writer: OpId, columns: Columns, written: Written) -> Change {
+        let changed = written.affected > 0;
+        let version = written.version.unwrap_or(0);
+        Change { id, changed, row: changed.then_some(Row { id, version, writer, columns }) }
+    }
+
     /// The reply to the operation that asked for it.
     pub fn reply(&self) -> Reply {
         if self.changed { Reply::Written } else { Reply::Unchanged }
@@ -279,6 +285,16 @@ impl Database {
         self.write_row(writer, id, columns, Write::Update(None))
     }
 
+    /// Updates a row on a second connection, where the statement commits itself whatever
+    /// transaction is open on the client's own.
+    pub async fn update_apart(&self, id: RowId, columns: &Columns) -> Result<Change, Failure> {
+        let (table, writer, columns) = (Table(0), self.port.op(), columns.clone());
+        let sent = columns.clone();
+        let update = DbCommand::Update { table, id, writer, columns: sent, if_version: None };
+        let call = DatabaseCall(self.port.call(Command::Apart(update), self.retries));
+        Ok(Change::of(id, writer, columns, written(call.await?)))
+    }
+
     /// Updates a row if it still has this version.
     pub fn update_if(
         &self,
@@ -339,9 +355,7 @@ impl Database {
                 })
                 .await?,
             );
-            let changed = written.affected > 0;
-            let version = written.version.unwrap_or(0);
-            Ok(Change { id, changed, row: changed.then_some(Row { id, version, writer, columns }) })
+            Ok(Change::of(id, writer, columns, written))
         }
     }
 

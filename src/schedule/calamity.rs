@@ -133,6 +133,7 @@ impl World<'_> {
             .iter()
             .flatten()
             .chain(&state.database_connection)
+            .chain(&state.second_connection)
             .copied()
             .collect();
         for connection in open {

@@ -21,6 +21,8 @@ pub(super) struct Client {
     pub begun: usize,
     pub cache_connections: Vec<Option<ConnectionId>>,
     pub database_connection: Option<ConnectionId>,
+    /// For statements that commit themselves while a transaction is open on the first.
+    pub second_connection: Option<ConnectionId>,
     pub current: Current,
     /// Steps under way whose answer the client waits for.
     pub waiting: u32,
@@ -37,6 +39,7 @@ impl Client {
             begun: 0,
             cache_connections: vec![None; nodes],
             database_connection: None,
+            second_connection: None,
             current: Current::default(),
             waiting: 0,
             trail: Trail::default(),
@@ -45,7 +48,8 @@ impl Client {
 
     pub fn become_like(&mut self, other: &Client) {
         become_like!(Client: self, other;
-            epoch, begun, cache_connections, database_connection, waiting, trail;
+            epoch, begun, cache_connections, database_connection, second_connection, waiting,
+            trail;
             parts current;
             same id, process);
     }
@@ -84,6 +88,7 @@ impl Client {
             // and a closed one is never used again.
             cache_connections: _,
             database_connection: _,
+            second_connection: _,
             current,
             // The steps sent, which the trail has, without those answered, which it has too.
             waiting: _,

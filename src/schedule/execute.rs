@@ -50,7 +50,7 @@ impl World<'_> {
                 memory::note(command, process, &mut self.footprint);
                 Some(Answer::Local(self.state.processes[process].memory.execute(command)))
             }
-            Command::Database(_) => self.submit(flight)?,
+            Command::Database(_) | Command::Apart(_) => self.submit(flight)?,
             Command::ReadLog { after, limit } => {
                 self.footprint.read(|| Location::CommitClock);
                 let records = self.state.followers.log.as_ref().map(|log| log.read(*after, *limit));
@@ -86,7 +86,7 @@ impl World<'_> {
             return Ok(Some(Answer::Database(DbReply::Row(row))));
         }
         let state = self.state.network.flights[flight].as_ref().expect("an enabled flight lives");
-        let Command::Database(command) = &state.command else {
+        let (Command::Database(command) | Command::Apart(command)) = &state.command else {
             unreachable!("only statements are submitted");
         };
         Ok(match self.database.submit(state.connection, command, &mut self.footprint)? {
@@ -98,7 +98,7 @@ impl World<'_> {
     /// The row that a statement is about.
     fn row_of(&self, flight: usize) -> Option<(Table, RowId)> {
         match &self.flight(flight).command {
-            Command::Database(command) => command.row(),
+            Command::Database(command) | Command::Apart(command) => command.row(),
             _ => None,
         }
     }
@@ -247,7 +247,7 @@ impl World<'_> {
         let Answer::Database(reply) = answer else { return };
         let state = self.state.network.flights[flight].as_ref().expect("an executed flight lives");
         let connection = &mut self.state.network.connections[state.connection.0 as usize];
-        let Command::Database(command) = &state.command else { return };
+        let (Command::Database(command) | Command::Apart(command)) = &state.command else { return };
         let step = state.step;
         match (command, reply) {
             (DbCommand::Begin(_), DbReply::Done) => connection.in_transaction = true,
@@ -419,10 +419,8 @@ impl World<'_> {
         }
         state.closed = true;
         let client = &mut self.state.clients[state.client];
-        if client.database_connection == Some(connection) {
-            client.database_connection = None;
-        }
-        for slot in &mut client.cache_connections {
+        let database = [&mut client.database_connection, &mut client.second_connection];
+        for slot in client.cache_connections.iter_mut().chain(database) {
             if *slot == Some(connection) {
                 *slot = None;
             }

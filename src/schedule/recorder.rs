@@ -353,7 +353,9 @@ fn seen_by_database(command: &Command, reply: &DbReply) -> Seen {
         DbReply::Written(written) if written.affected == 0 => plain(StepResult::NotDone),
         DbReply::Written(written) => {
             let (value, absent) = match command {
-                Command::Database(command) => (command.writer(), command.deletes()),
+                Command::Database(command) | Command::Apart(command) => {
+                    (command.writer(), command.deletes())
+                }
                 _ => (OpId::NONE, false),
             };
             let version = written.version.unwrap_or(0);

@@ -127,6 +127,11 @@ impl World<'_> {
                 let key = row.map(|(_, row)| self.row_key(row));
                 Route { kind, node: NodeId(0), connection: self.database_connection(client), key }
             }
+            Command::Apart(command) => {
+                let row = command.row().filter(|(table, _)| *table == Table(0));
+                let key = row.map(|(_, row)| self.row_key(row));
+                Route { kind, node: NodeId(0), connection: self.second_connection(client), key }
+            }
             Command::ReadLog { .. } => {
                 let connection = self.database_connection(client);
                 Route { kind, node: NodeId(0), connection, key: None }
@@ -167,6 +172,15 @@ impl World<'_> {
         }
         let connection = self.connect(client, true);
         self.state.clients[client].database_connection = Some(connection);
+        connection
+    }
+
+    fn second_connection(&mut self, client: usize) -> ConnectionId {
+        if let Some(connection) = self.state.clients[client].second_connection {
+            return connection;
+        }
+        let connection = self.connect(client, true);
+        self.state.clients[client].second_connection = Some(connection);
         connection
     }
 

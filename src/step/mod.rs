@@ -46,6 +46,8 @@ pub enum Command {
     Cache(CacheCommand),
     /// A statement to the database.
     Database(DbCommand),
+    /// A statement on a second connection of the same client, where it commits itself.
+    Apart(DbCommand),
     /// An access to memory that the clients of one process share.
     Local(LocalCommand),
     /// Let this much time pass, in nanoseconds.

@@ -12,6 +12,7 @@ pub(super) mod invalidate_inside_txn;
 pub(super) mod local_cache;
 pub(super) mod mixed_clients;
 pub(super) mod negative_caching;
+pub(super) mod nested_transaction;
 pub(super) mod noreply;
 pub(super) mod oversize_store;
 pub(super) mod pair_object;

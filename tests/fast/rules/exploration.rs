@@ -10,7 +10,7 @@ use staleproof::explore::{Finding, Kind};
 use staleproof::pattern::Registry;
 use staleproof::scenario::Property;
 
-use super::{REDUCED, WHOLE, kinds, program, subject, try_explore};
+use super::{REDUCED, WHOLE, explored, hunted, kinds, program, subject, try_explore};
 
 /// What a command prints about a program, and the program's file.
 fn printed(command: &str, text: &str, more: &[&str]) -> String {
@@ -121,4 +121,30 @@ fn a_counterexample_names_the_database_and_the_clock_that_it_needs() {
     let text = program("add-lock", asked, &[&["read 0"], &["update 0"]]);
     let shown = printed("explore", &text, &[]);
     assert_eq!(needs(&shown).as_deref(), Some("a clock that moves on"), "{shown}");
+}
+
+/// All that is left waits for a lock, and the database sees no circle: a deadlock is a finding, and
+/// its operations go on after their timeouts.
+#[test]
+fn a_deadlock_that_the_database_does_not_see_is_a_finding() {
+    let registry = Registry::built_in();
+    let asked = "[explore]\nproperty = ['final-state']\n";
+    let found = |pattern: &str, clients: &[&[&str]], database: &str| {
+        let text = program(pattern, &format!("{database}{asked}"), clients);
+        let text = text.replace("rows = 1\n", "rows = 2\n");
+        let subject = subject(&registry, &text);
+        let told = |findings: BTreeSet<Finding>| kinds(&findings).contains(&Kind::Deadlock);
+        let [reduced, whole] = [REDUCED, WHOLE].map(|search| told(explored(&subject, search)));
+        assert_eq!(reduced, whole, "{text}");
+        assert_eq!(reduced, told(hunted(&subject, 200)), "{text}");
+        reduced
+    };
+    let postgres = "[database]\nprofile = 'postgres'\n";
+    let halves: [&[&str]; 2] = [&["update 0"], &["update 1"]];
+    assert!(found("nested-transaction", &halves, postgres));
+    // A circle that the database sees has a victim, and the rest goes on.
+    assert!(!found("pair-object", &halves, postgres));
+    // One writer who has the row alone waits for nobody; SQLite has one writer at a time.
+    assert!(!found("nested-transaction", &halves[..1], postgres));
+    assert!(found("nested-transaction", &halves[..1], ""));
 }
