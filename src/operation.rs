@@ -131,7 +131,8 @@ impl FromStr for OpId {
 /// One request of a client to the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Op {
-    /// Who asks; stamped on all that the operation writes.
+    /// Who asks; stamped on all that the operation writes. A pattern that treats clients
+    /// differently asks `Cx::op`, which exploration notices.
     pub id: OpId,
     /// The table that it is about; tables are numbered in the order of `Entity::tables`.
     pub table: Table,

@@ -100,7 +100,9 @@ pub(crate) fn run(
     database: &mut dyn Database,
 ) -> Result<(Replayed, crate::history::record::History), RunError> {
     let plan = subject.plan();
-    let program = subject.program(&plan, node_names);
+    let mut program = subject.program(&plan, node_names);
+    // What was chosen is offered, whichever of clients that ask the same came first.
+    program.symmetry = false;
     let mut stepper = program.start(cache, database)?;
     stepper.follow(&moments.times);
     let (mut divergence, mut waited) = (None, None);

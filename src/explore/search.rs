@@ -162,7 +162,14 @@ fn explore_timed(
         wrong: 0,
         ends: (subject.ends != Ends::Ignored).then(BTreeSet::new),
     };
-    let (effort, complete, extent) = exhaust(&program, search, servers, &mut collector)?;
+    let (mut effort, mut complete, mut extent) =
+        exhaust(&program, search, servers, &mut collector)?;
+    if program.named.get() {
+        program.symmetry = false;
+        let again;
+        (effort, complete, again) = exhaust(&program, search, servers, &mut collector)?;
+        extent.join(&again);
+    }
     let verdict = match (collector.findings.is_empty(), complete, collector.gave_up) {
         (false, ..) => Verdict::Violated,
         (true, true, _) if collector.doubtful => Verdict::Unknown(

@@ -63,6 +63,7 @@ pub(crate) fn moments(subject: &Subject, choices: &[Choice]) -> Result<Moments, 
     let mut program = subject.program(&plan, &names);
     program.timing = Timing::Expiry;
     program.solves = true;
+    program.symmetry = false;
     let mut moments = Moments::default();
     Models::of(subject).with(&mut |cache, database| {
         let mut stepper = program.start(cache, database)?;
@@ -88,7 +89,8 @@ pub(crate) fn in_time(
 ) -> Result<Option<Vec<Finding>>, RunError> {
     let plan = subject.plan();
     let names = node_names(subject);
-    let program = subject.program(&plan, &names);
+    let mut program = subject.program(&plan, &names);
+    program.symmetry = false;
     let moments = moments(subject, choices)?;
     let mut found = None;
     Models::at(subject, &moments.phases).with(&mut |cache, database| {

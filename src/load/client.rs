@@ -130,6 +130,7 @@ impl Client {
             database_retries: seat.retries.1,
             keys: rows.iter().map(|(_, row)| seat.entity.key(Table(0), row.id)).collect(),
             opened: Opened::with_places(),
+            named: Default::default(),
         };
         let known = vec![(0, 0); rows.len()];
         let port = Rc::new(Port::new(seat.seed));

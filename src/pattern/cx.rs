@@ -1,6 +1,6 @@
 //! `Cx`: all that a pattern may touch.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub(crate) struct App {
     /// The keys of the first table's rows, by row id, so that making a key costs nothing.
     pub keys: Vec<Key>,
     pub opened: Opened,
+    /// Whether the pattern has asked for what could make it treat one client unlike another.
+    pub named: Cell<bool>,
 }
 
 /// Values opened lately, and their rows: most hits find what an earlier one found, and
@@ -135,12 +137,31 @@ impl Cx {
 
     /// The operation being carried out; meaningless in background work.
     pub fn op(&self) -> OpId {
+        self.app.named.set(true);
         self.port.op()
     }
 
     /// The client that carries it out, or whose process does background work.
     pub fn client(&self) -> ClientId {
+        let client = self.port.client();
+        self.app.named.set(self.app.named.get() || client.is_ordinary());
+        client
+    }
+
+    /// The operation's id where it only tells this operation from others: whoever uses it treats
+    /// no client unlike another.
+    pub(crate) fn tag(&self) -> OpId {
+        self.port.op()
+    }
+
+    /// The client's id, as `tag`.
+    pub(crate) fn client_tag(&self) -> ClientId {
         self.port.client()
+    }
+
+    /// A random number, as `tag`.
+    pub(crate) fn random_tag(&self) -> u64 {
+        self.port.random()
     }
 
     /// The time now, as this client's process sees it.
@@ -156,6 +177,7 @@ impl Cx {
 
     /// A uniform 64-bit number, a function of the seed and the operation.
     pub fn random(&self) -> u64 {
+        self.app.named.set(true);
         self.port.random()
     }
 

@@ -49,7 +49,7 @@ impl WriteBehind {
     async fn write(&self, cx: &Cx, id: RowId, columns: Columns) -> Result<Reply, Failure> {
         // The version is the database's to give, and it has not been asked yet: 0. Dirty
         // entries never expire: the value is nowhere else.
-        let row = Row { id, version: 0, writer: cx.op(), columns };
+        let row = Row { id, version: 0, writer: cx.tag(), columns };
         let value = cx.seal(&row);
         cx.cache.set(&cx.key(id), value.clone(), Ttl::NEVER).await?;
         self.enqueue(cx, WRITE, id, if self.queues_values { &value } else { &[] }).await;
@@ -59,7 +59,7 @@ impl WriteBehind {
     async fn enqueue(&self, cx: &Cx, what: u8, id: RowId, value: &[u8]) {
         let mut entry = vec![what];
         entry.extend_from_slice(&id.0.to_le_bytes());
-        entry.extend_from_slice(&cx.op().0.to_le_bytes());
+        entry.extend_from_slice(&cx.tag().0.to_le_bytes());
         entry.extend_from_slice(value);
         cx.local.push(&self.queue, Bytes::from(entry)).await;
     }

@@ -170,6 +170,11 @@ impl Exhaust<'_> {
                 self.take(self.path.len() - 1, stepper)?;
             }
             self.effort.depth = self.effort.depth.max(self.path.len() as u64);
+            if stepper.tells_clients_apart() {
+                self.program.named.set(true);
+                self.complete = Some(false);
+                return Ok(());
+            }
             if self.stopped || visitor.schedule_done(&self.effort).is_break() {
                 self.complete = Some(false);
                 return Ok(());

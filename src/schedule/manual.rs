@@ -130,6 +130,11 @@ impl World<'_> {
         !self.actors[place].port.asked_name() && !alone && !begun
     }
 
+    /// Whether the pattern has asked for what could make it treat one client unlike another.
+    pub fn asked_for_names(&self) -> bool {
+        self.fixed.app.named.get()
+    }
+
     /// Whether all clients live in one process.
     pub fn shares_process(&self) -> bool {
         self.state.processes.len() == 1

@@ -1,5 +1,6 @@
 //! A program to be scheduled from outside: plan, pattern and faults, started again and again.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::error::RunError;
@@ -30,6 +31,9 @@ pub struct Program<'a> {
     twins: Vec<Option<usize>>,
     /// Whether of clients that ask the same only one order of beginning is looked at.
     pub symmetry: bool,
+    /// Whether a search found that its pattern may treat one client unlike another: then none
+    /// stands for another, and all that was left out for that has to be searched.
+    pub named: Cell<bool>,
     /// How much of what costs may happen.
     pub bounds: Bounds,
     /// What the verdict is about.
@@ -69,6 +73,7 @@ impl<'a> Program<'a> {
             rows,
             twins,
             symmetry: true,
+            named: Cell::new(false),
             bounds,
             track,
             timing: Timing::Order,
@@ -104,6 +109,7 @@ impl<'a> Program<'a> {
             database_retries: scenario.database.retries,
             keys: keys.collect(),
             opened: Opened::default(),
+            named: Default::default(),
         };
         let world = World::new(Parts {
             plan: self.plan,

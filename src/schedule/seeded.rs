@@ -103,6 +103,7 @@ pub fn simulate(setup: Setup<'_>) -> Result<History, RunError> {
         database_retries: scenario.database.retries,
         keys: keys.collect(),
         opened: Opened::with_places(),
+        named: Default::default(),
     };
     let rules = Rules {
         replica_lag: scenario.database.replica_lag,

@@ -110,6 +110,11 @@ impl<'a> Stepper<'a> {
         self.progress.deadlocks
     }
 
+    /// Whether one client stands for another, though the pattern may treat them differently.
+    pub fn tells_clients_apart(&self) -> bool {
+        self.twins.iter().any(Option::is_some) && self.world.asked_for_names()
+    }
+
     /// The choices so far.
     pub fn choices(&self) -> &[Choice] {
         &self.progress.choices

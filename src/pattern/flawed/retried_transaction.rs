@@ -28,7 +28,7 @@ pub(crate) async fn retried_transaction(cx: &Cx, op: Op) -> Result<Reply, Failur
         let key = cx.key(id);
         match &action {
             Action::Update(_, columns) | Action::Insert(_, columns) => {
-                let row = Row { id, version: 0, writer: cx.op(), columns: columns.clone() };
+                let row = Row { id, version: 0, writer: cx.tag(), columns: columns.clone() };
                 cx.cache.set(&key, cx.seal(&row), cx.ttl()).await?;
             }
             _ => drop(cx.cache.delete(&key).await?),

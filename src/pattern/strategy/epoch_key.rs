@@ -55,7 +55,7 @@ async fn epoch(cx: &Cx) -> Bytes {
     if let Some(epoch) = cx.local.load(&cell()).await {
         return epoch;
     }
-    let start = Bytes::from((cx.random() >> 2).to_string());
+    let start = Bytes::from((cx.random_tag() >> 2).to_string());
     match cx.local.store_if_empty(&cell(), start.clone()).await {
         true => start,
         false => cx.local.load(&cell()).await.unwrap_or(start),

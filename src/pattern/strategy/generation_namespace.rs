@@ -57,7 +57,7 @@ async fn generation(cx: &Cx) -> Result<Bytes, Failure> {
     if let Some(generation) = cx.cache.get(&counter()).await? {
         return Ok(generation);
     }
-    let seed = Bytes::from((cx.random() >> 2).to_string());
+    let seed = Bytes::from((cx.random_tag() >> 2).to_string());
     match cx.cache.add(&counter(), seed.clone(), Ttl::NEVER).await? {
         true => Ok(seed),
         false => Ok(cx.cache.get(&counter()).await?.unwrap_or(seed)),

@@ -103,7 +103,7 @@ impl Pattern for IqRefresh {
         let read = async |cx: &Cx, id| self.read(cx, id).await;
         carry_out(cx, op, read, async |cx: &Cx, action: Action| {
             let key = cx.key(row_of(&action));
-            let mark = Bytes::from(format!("sp0 iq {}", cx.op()));
+            let mark = Bytes::from(format!("sp0 iq {}", cx.tag()));
             self.take(cx, &key, &mark).await?;
             let change = cx.db.apply(&action).await;
             let given = self.give(cx, &key, &mark, &change).await;

@@ -55,7 +55,7 @@ async fn read(cx: &Cx, id: RowId) -> Result<Option<Row>, Failure> {
 }
 
 fn cell(cx: &Cx, id: RowId) -> Key {
-    Key::from(format!("session:{}:{}", cx.client(), id.0))
+    Key::from(format!("session:{}:{}", cx.client_tag(), id.0))
 }
 
 async fn least(cx: &Cx, id: RowId) -> u64 {

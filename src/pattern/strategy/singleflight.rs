@@ -50,7 +50,7 @@ impl Singleflight {
             return cx.open(&hit).map(Some);
         }
         let cell = flight(cx, id);
-        let own = tagged(b'?', &cx.op().0.to_le_bytes());
+        let own = tagged(b'?', &cx.tag().0.to_le_bytes());
         match cx.local.load(&cell).await {
             Some(other) if other[0] == b'?' => self.join(cx, id, &cell, other).await,
             None if cx.local.store_if_empty(&cell, own.clone()).await => lead(cx, id, own).await,

@@ -28,7 +28,7 @@ pub(crate) async fn write_through_cache_first(cx: &Cx, op: Op) -> Result<Reply, 
         match &action {
             Action::Update(_, columns) | Action::Insert(_, columns) => {
                 // The version is the database's to give, and it has not been asked yet: 0.
-                let row = Row { id, version: 0, writer: cx.op(), columns: columns.clone() };
+                let row = Row { id, version: 0, writer: cx.tag(), columns: columns.clone() };
                 cx.cache.set(&key, cx.seal(&row), cx.ttl()).await?;
             }
             _ => drop(cx.cache.delete(&key).await?),

@@ -1,14 +1,18 @@
-//! What exploration leaves out and what it says of that: rules 16, 21, 22 and 24.
+//! What exploration leaves out and what it says of that: rules 16, 20, 21, 22 and 24.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use assert_cmd::Command;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use staleproof::explore::{Finding, Kind};
-use staleproof::pattern::Registry;
+use staleproof::explore::{self, Finding, Kind, Limits};
+use staleproof::operation::{Action, ClientId, Op, Reply};
+use staleproof::pattern::{Cx, Failure, Registry};
+use staleproof::run::Servers;
 use staleproof::scenario::Property;
+use staleproof::step::Key;
 
 use super::{REDUCED, WHOLE, explored, hunted, kinds, program, subject, try_explore};
 
@@ -74,15 +78,15 @@ fn reductions_keep_what_returned_before_what_began() {
         let mut subject = subject(&registry, &text);
         subject.name_hazards = false;
         subject.properties = REAL_TIME.to_vec();
-        let limited = staleproof::explore::Limits { schedules: 800 };
-        let go_on = &mut |_: &_| std::ops::ControlFlow::Continue(());
-        let whole = staleproof::explore::explore(&subject, WHOLE, limited, go_on).unwrap();
+        let limited = Limits { schedules: 800 };
+        let go_on = &mut |_: &_| ControlFlow::Continue(());
+        let whole = explore::explore(&subject, WHOLE, limited, go_on).unwrap();
         if !whole.complete {
             continue;
         }
         compared += 1;
         let reduced = try_explore(&subject, REDUCED).unwrap();
-        let of = |exploration: staleproof::explore::Exploration| -> BTreeSet<Finding> {
+        let of = |exploration: explore::Exploration| -> BTreeSet<Finding> {
             exploration.findings.into_iter().map(|(finding, _)| finding).collect()
         };
         let (whole, reduced) = (of(whole), of(reduced));
@@ -147,4 +151,33 @@ fn a_deadlock_that_the_database_does_not_see_is_a_finding() {
     // One writer who has the row alone waits for nobody; SQLite has one writer at a time.
     assert!(!found("nested-transaction", &halves[..1], postgres));
     assert!(found("nested-transaction", &halves[..1], ""));
+}
+
+/// Spoils the entry where client 1 is the first to store anything.
+async fn jealous(cx: &Cx, op: Op) -> Result<Reply, Failure> {
+    let Action::Read(id) = op.action else { panic!("{:?} is not asked here", op.action) };
+    let first = cx.cache.add(&Key::from("first"), "taken".into(), cx.ttl()).await?;
+    if first && cx.client() == ClientId(1) {
+        cx.cache.set(&cx.key(id), "no row".into(), cx.ttl()).await?;
+    }
+    Ok(Reply::Row(None))
+}
+
+/// Clients that ask the same stand for one another only where their pattern makes no difference.
+#[test]
+fn a_client_that_is_treated_differently_may_come_first() {
+    let registry = Registry::built_in().pattern("jealous", "-", jealous);
+    let text = program("jealous", "", &[&["read 0"], &["read 0"]]);
+    let subject = subject(&registry, &text);
+    let found = |search| {
+        let exploration = try_explore(&subject, search).unwrap();
+        kinds(&exploration.findings.into_iter().map(|(finding, _)| finding).collect())
+    };
+    assert!(found(WHOLE).contains(&Kind::Undecodable), "{:?}", found(WHOLE));
+    assert_eq!(found(REDUCED), found(WHOLE));
+    let go_on = &mut |_: &_| ControlFlow::Continue(());
+    let result = explore::explore_scenario(&subject, "-", Limits::default(), go_on).unwrap();
+    let example = result.counterexample.unwrap();
+    let (replayed, _) = example.replay(&registry, &Servers::default()).unwrap();
+    assert!(example.is_confirmed_by(&replayed), "{replayed:?}");
 }
