@@ -55,7 +55,7 @@
 //! # Reading a report
 //!
 //! - The *outcome* says whether everything was as the scenario expects; the *claim* is *broken*
-//!   (a fact, with a schedule behind it) or *not broken* (not seen in this sample).
+//!   (a fact, with a schedule behind it) or *no violation* was *seen* in this sample.
 //! - A *finding* is a wrong entry: which step installed it, which commit superseded it, what
 //!   became of the invalidation. From these follows the *hazard*'s name.
 //! - In the diagram time runs downwards, a lane for each client and server. A red bar on the

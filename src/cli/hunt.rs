@@ -236,7 +236,7 @@ fn text(arguments: &Arguments, hunted: &Hunted, smallest: Option<&Counterexample
     let Some(lowest) = hunted.failures.first() else {
         let _ = match count {
             0 => writeln!(out, "nothing was looked at"),
-            _ => writeln!(out, "not observed in {count} schedules (< 3/{count} at 95 %)"),
+            _ => writeln!(out, "{}", hunted.sample().sentence_of("schedule")),
         };
         if let Some(reason) = limit(arguments, hunted) {
             let _ = writeln!(out, "  not every seed was looked at: {reason}");
@@ -278,7 +278,7 @@ fn lines(arguments: &Arguments, wanted: &Hunt, hunted: &Hunted) -> String {
         });
         let _ = writeln!(out, "{line}");
     }
-    let line = json!({
+    let mut line = json!({
         "format": HUNT_FORMAT,
         "type": "summary",
         "scenario": arguments.file.display().to_string(),
@@ -291,6 +291,11 @@ fn lines(arguments: &Arguments, wanted: &Hunt, hunted: &Hunted) -> String {
         "lowest": hunted.failures.first().map(|failure| failure.seed),
         "stopped": hunted.stopped,
     });
+    if hunted.failures.is_empty() {
+        let sample = hunted.sample();
+        line["reads"] = json!(sample.reads);
+        line["bound"] = json!(sample.bound);
+    }
     let _ = writeln!(out, "{line}");
     out
 }

@@ -15,6 +15,8 @@ use super::search::{Models, node_names};
 use super::subject::Subject;
 use super::timing::needed;
 use crate::history::record::History;
+use crate::operation::OpKind;
+use crate::run::Sample;
 use crate::schedule::{Choice, Extent, RunError, Servers, Stride, Timing, Walker, route, walk};
 use crate::seed::Seed;
 
@@ -89,8 +91,17 @@ pub struct Hunted {
     pub failures: Vec<Failure>,
     /// Schedules that were cut off because they took too long.
     pub cut: u64,
+    /// Reads in the schedules that show nothing; 0 where the hunt ended at one that fails.
+    pub reads: u64,
     /// Why not all seeds were looked at.
     pub stopped: Option<String>,
+}
+
+impl Hunted {
+    /// What it says where nothing failed.
+    pub fn sample(&self) -> Sample {
+        Sample::of_each(self.schedules - self.cut, self.reads)
+    }
 }
 
 /// One schedule by chance, and what is wrong at its end.
@@ -157,6 +168,7 @@ struct Shared<'a> {
     next: AtomicU64,
     /// The lowest place that failed.
     lowest: AtomicU64,
+    reads: AtomicU64,
     /// Places that failed, and those whose schedules were cut off.
     seen: Mutex<Vec<(u64, Seen)>>,
     stopped: Mutex<Option<String>>,
@@ -178,6 +190,7 @@ pub fn hunt(
         hunt,
         next: AtomicU64::new(0),
         lowest: AtomicU64::new(u64::MAX),
+        reads: AtomicU64::new(0),
         seen: Mutex::new(Vec::new()),
         stopped: Mutex::new(None),
     };
@@ -217,7 +230,10 @@ fn look(shared: &Shared<'_>, subject: &Subject, watch: &(dyn Fn() -> ControlFlow
         let walker = Walker::of(Seed(seed));
         match walk_once(&subject, Seed(seed), walker, shared.hunt.swarm) {
             Ok(walked) if !walked.ended => note(place, Seen::Cut),
-            Ok(walked) if walked.findings.is_empty() => {}
+            Ok(walked) if walked.findings.is_empty() => {
+                let reads = walked.history.ops.iter().filter(|op| op.kind == OpKind::Read).count();
+                shared.reads.fetch_add(reads as u64, Ordering::Relaxed);
+            }
             Ok(walked) => {
                 shared.lowest.fetch_min(place, Ordering::Relaxed);
                 let (choices, findings) = (walked.choices.len(), walked.findings);
@@ -243,6 +259,7 @@ fn conclude(shared: Shared<'_>) -> Result<Hunted, RunError> {
         schedules,
         failures: Vec::new(),
         cut: 0,
+        reads: if ends_early { 0 } else { shared.reads.into_inner() },
         stopped: shared.stopped.into_inner().expect("no thread panicked with the lock"),
     };
     for (_, seen) in seen.into_iter().filter(|(place, _)| *place < schedules) {

@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use super::text::{Colour, shown};
+use crate::run::sample::UNSEEN;
 use crate::run::{ClaimVerdict, Outcome, ScenarioResult};
 
 /// A difference that matters.
@@ -176,7 +177,7 @@ fn verdicts(before: &ScenarioResult, after: &ScenarioResult) -> Vec<Difference> 
     };
     let claim = |verdict: Option<ClaimVerdict>| match verdict {
         Some(ClaimVerdict::Broken) => "broken",
-        Some(ClaimVerdict::NotObserved) => "not broken",
+        Some(ClaimVerdict::NotObserved) => UNSEEN,
         None => "-",
     };
     if before.outcome != after.outcome {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::text::shown;
+use super::text::{shown, wanted};
 use crate::run::{Expectation, Outcome, ScenarioResult};
 
 /// The document.
@@ -50,6 +50,9 @@ fn suite(out: &mut String, result: &ScenarioResult) {
         };
         case(out, result, &name, &body);
     }
+    if let Some(sample) = &result.sample {
+        let _ = writeln!(out, "    <system-out>{}</system-out>", escape(&sample.sentence()));
+    }
     out.push_str("  </testsuite>\n");
 }
 
@@ -67,7 +70,7 @@ fn failure(result: &ScenarioResult, expectation: &Expectation) -> String {
     let name = &expectation.metric;
     let measured =
         expectation.measured.map_or_else(|| "nothing".to_owned(), |value| shown(name, value));
-    let message = format!("{name} is {measured}, wanted {}", expectation.wanted);
+    let message = format!("{name} is {measured}, wanted {}", wanted(expectation));
     let mut text = String::new();
     if let Some(finding) = result.findings.first() {
         let _ = writeln!(text, "{} is {}", finding.key, finding.class);

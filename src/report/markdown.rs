@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::text::shown;
+use super::text::{shown, wanted};
+use crate::run::sample::{LEGEND, UNSEEN};
 use crate::run::{ClaimVerdict, Outcome, ScenarioResult};
 
 /// Scenarios whose findings are shown; a comment has a limit of 65,536 characters.
@@ -23,6 +24,9 @@ pub fn render(results: &[ScenarioResult]) -> String {
     for result in results {
         row(&mut out, result);
     }
+    if results.iter().any(|result| result.sample.is_some()) {
+        let _ = writeln!(out, "\n{}", cell(LEGEND));
+    }
     let wanting = results.iter().filter(|result| result.outcome != Outcome::AsExpected);
     for result in wanting.take(DETAILS_MAX) {
         details(&mut out, result);
@@ -38,10 +42,11 @@ fn row(out: &mut String, result: &ScenarioResult) {
     };
     let verdict = match result.claim_verdict {
         Some(ClaimVerdict::Broken) => "broken",
-        Some(ClaimVerdict::NotObserved) => "not seen broken",
+        Some(ClaimVerdict::NotObserved) => UNSEEN,
         None => "–",
     };
-    let _ = write!(out, "| {} | {outcome} | {verdict} |", cell(&result.claim));
+    let runs = result.sample.map_or_else(String::new, |sample| format!(", {}", sample.short()));
+    let _ = write!(out, "| {} | {outcome} | {verdict}{} |", cell(&result.claim), cell(&runs));
     for name in ["p_stale", "hit_ratio", "bad_entries"] {
         let value = result.metrics.get(name).copied().flatten();
         let _ = write!(out, " {} |", value.map_or_else(|| "–".to_owned(), |v| shown(name, v)));
@@ -57,7 +62,7 @@ fn details(out: &mut String, result: &ScenarioResult) {
     );
     for e in result.expectations.iter().filter(|e| e.met == Some(false)) {
         let measured = e.measured.map_or_else(|| "–".to_owned(), |value| shown(&e.metric, value));
-        let _ = writeln!(out, "- `{}` is **{measured}**, wanted {}", e.metric, cell(&e.wanted));
+        let _ = writeln!(out, "- `{}` is **{measured}**, wanted {}", e.metric, cell(wanted(e)));
     }
     for reason in &result.not_tested {
         let _ = writeln!(out, "- not tested: {}", cell(reason));

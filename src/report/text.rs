@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use crate::run::accept;
 use crate::run::metrics::{self, CLAIM};
+use crate::run::sample::{LEGEND, UNSEEN};
 use crate::run::{ClaimVerdict, Expectation, Finding, Outcome, ScenarioResult};
 use crate::scenario::MetricKind;
-use crate::scenario::expect::VERDICTS;
 use crate::time::human;
 
 /// Whether to colour.
@@ -34,10 +34,11 @@ const CLAIM_WIDTH: usize = 62;
 pub fn table(results: &[ScenarioResult], colour: Colour) -> String {
     let mut out = String::new();
     let _ =
-        writeln!(out, "{:<CLAIM_WIDTH$}  {:<12}  {:<11}  evidence", "claim", "verdict", "result");
+        writeln!(out, "{:<CLAIM_WIDTH$}  {:<17}  {:<11}  evidence", "claim", "verdict", "result");
     for result in results {
-        let evidence: Vec<String> =
-            result.expectations.iter().filter(|e| e.metric != CLAIM).map(evidence).collect();
+        let sample = result.sample.map(|sample| sample.short());
+        let measured = result.expectations.iter().filter(|e| e.metric != CLAIM).map(evidence);
+        let evidence: Vec<String> = sample.into_iter().chain(measured).collect();
         let _ = writeln!(
             out,
             "{}  {}  {}  {}",
@@ -46,6 +47,9 @@ pub fn table(results: &[ScenarioResult], colour: Colour) -> String {
             outcome(result.outcome, colour),
             evidence.join(", ")
         );
+    }
+    if results.iter().any(|result| result.sample.is_some()) {
+        let _ = writeln!(out, "{LEGEND}");
     }
     out
 }
@@ -68,6 +72,9 @@ pub fn details(result: &ScenarioResult, colour: Colour) -> String {
     );
     for expectation in &result.expectations {
         let _ = writeln!(out, "  {}", judged(expectation, colour));
+    }
+    if let Some(sample) = &result.sample {
+        let _ = writeln!(out, "  {}", sample.sentence());
     }
     for reason in &result.not_tested {
         let _ = writeln!(out, "  {} {reason}", colour.paint("33", "not tested:"));
@@ -199,10 +206,10 @@ fn outcome(outcome: Outcome, colour: Colour) -> String {
 fn verdict(result: &ScenarioResult, colour: Colour) -> String {
     let (code, text) = match result.claim_verdict {
         Some(ClaimVerdict::Broken) => ("31", "broken"),
-        Some(ClaimVerdict::NotObserved) => ("32", "not broken"),
+        Some(ClaimVerdict::NotObserved) => ("32", UNSEEN),
         None => ("0", "-"),
     };
-    colour.paint(code, &format!("{text:<12}"))
+    colour.paint(code, &format!("{text:<17}"))
 }
 
 fn evidence(expectation: &Expectation) -> String {
@@ -233,7 +240,15 @@ fn judged(expectation: &Expectation, colour: Colour) -> String {
         "some" => " in some run",
         _ => "",
     };
-    format!("{mark} {}, wanted {}{scope}", evidence(expectation), expectation.wanted)
+    format!("{mark} {}, wanted {}{scope}", evidence(expectation), wanted(expectation))
+}
+
+/// What was wanted. Of a claim an author may write `holds`; a sample can only show no violation.
+pub(super) fn wanted(expectation: &Expectation) -> &str {
+    match (expectation.metric.as_str(), expectation.wanted.trim_start_matches(['=', ' '])) {
+        (CLAIM, "holds") => "no violation",
+        _ => &expectation.wanted,
+    }
 }
 
 /// A value in the unit of its metric.
@@ -243,7 +258,7 @@ pub(crate) fn shown(metric: &str, value: f64) -> String {
         Some(MetricKind::Duration) => human(value as u64),
         Some(MetricKind::Share | MetricKind::Ratio) => format!("{value:.4}"),
         Some(MetricKind::Verdict) => {
-            VERDICTS.get(value as usize).copied().unwrap_or("unknown").to_owned()
+            [UNSEEN, "violated"].get(value as usize).copied().unwrap_or("unknown").to_owned()
         }
         _ => format!("{value}"),
     }

@@ -12,6 +12,7 @@ mod measure;
 pub mod memory;
 pub mod metrics;
 mod result;
+pub mod sample;
 pub mod series;
 mod servers;
 pub mod timeline;
@@ -23,6 +24,7 @@ pub use database_choice::DatabaseChoice;
 pub(crate) use host::Host;
 pub use measure::Measure;
 pub use result::{ClaimVerdict, Expectation, FORMAT, Finding, Outcome, ScenarioResult, Struck};
+pub use sample::Sample;
 pub use servers::Servers;
 #[cfg(all(feature = "memcached", feature = "serve"))]
 pub(crate) use servers::check_number;

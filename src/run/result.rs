@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::sample::Sample;
 use super::series::Series;
 use super::timeline::Timeline;
 
@@ -32,8 +33,12 @@ pub struct ScenarioResult {
     pub runs: u64,
     /// Whether everything was as expected.
     pub outcome: Outcome,
-    /// Whether the claim stands: `violated`, or `not observed` in this sample.
+    /// Whether the claim was seen violated: `broken`, or `not-observed` in this sample.
     pub claim_verdict: Option<ClaimVerdict>,
+    /// The sample in which no violation was seen; missing where one was, where nothing that a
+    /// run can violate was asked, and where it was not tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
     /// Every expectation and what was measured.
     pub expectations: Vec<Expectation>,
     /// Why something counts as not tested.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::measure::Measure;
 use super::metrics::{self, CLAIM};
 use super::result::{ClaimVerdict, Expectation, FORMAT, Outcome, ScenarioResult, Struck};
-use super::{Tally, series};
+use super::{Sample, Tally, series};
 use crate::backend::{Clock, Means};
 use crate::fault::What;
 use crate::metric::{self, Metric, Needs, Source};
@@ -40,6 +40,7 @@ pub(super) fn judge(
         () if !not_tested.is_empty() => Outcome::NotTested,
         () => Outcome::AsExpected,
     };
+    let sample = sample(scenario, &whole, &tally, claim_verdict, &expectations);
     let told = metric::of(Source::Run).into_iter().filter(|metric| metric.name != CLAIM);
     let value = |m: &Metric| {
         let value = (m.value)(&whole).map(Number::as_f64);
@@ -59,6 +60,7 @@ pub(super) fn judge(
         runs: whole.runs,
         outcome,
         claim_verdict,
+        sample: sample.filter(|_| outcome != Outcome::NotTested),
         expectations,
         not_tested,
         metrics: told.filter_map(value).collect(),
@@ -112,6 +114,46 @@ fn claim(scenario: &Scenario, whole: &Measure) -> Option<ClaimVerdict> {
         () if breaks.contains(&None) => None,
         () => Some(ClaimVerdict::Broken),
     }
+}
+
+fn breaks(scenario: &Scenario, measure: &Measure) -> bool {
+    scenario.broken_if.iter().all(|(name, wanted)| {
+        let metric = metrics::find(name).expect("names are checked when a scenario is loaded");
+        let comparison = Comparison::parse(wanted, metric.kind).expect("checked at loading");
+        (metric.value)(measure).is_some_and(|value| comparison.holds(value))
+    })
+}
+
+/// The sample in which no violation was seen: of the claim, or, in a scenario without
+/// `broken-if`, of an upper limit that every run kept by itself.
+fn sample(
+    scenario: &Scenario,
+    whole: &Measure,
+    tally: &Tally,
+    claim: Option<ClaimVerdict>,
+    expectations: &[Expectation],
+) -> Option<Sample> {
+    let (runs, reads) = (whole.runs, whole.reads.reads);
+    if !scenario.broken_if.is_empty() {
+        let unseen = claim == Some(ClaimVerdict::NotObserved);
+        return unseen.then(|| match tally.each.iter().any(|(_, run)| breaks(scenario, run)) {
+            true => Sample::of_all(runs, reads),
+            false => Sample::of_each(runs, reads),
+        });
+    }
+    let met = |e: &Expectation| e.met == Some(true) && matches!(e.scope.as_str(), "all" | "each");
+    let unmet = expectations.iter().any(|e| e.met == Some(false));
+    let kept = expectations.iter().filter(|e| met(e)).any(|e| is_limit_of_runs(e, tally));
+    (kept && !unmet).then(|| Sample::of_each(runs, reads))
+}
+
+/// Whether an expectation is an upper limit that every run kept by itself.
+fn is_limit_of_runs(expectation: &Expectation, tally: &Tally) -> bool {
+    let Some(metric) = metrics::find(&expectation.metric) else { return false };
+    let wanted = toml::Value::String(expectation.wanted.clone());
+    let comparison = Comparison::parse(&wanted, metric.kind).expect("it was written as one");
+    let keeps = |measure| (metric.value)(measure).is_some_and(|value| comparison.holds(value));
+    comparison.holds(Number::Whole(0)) && tally.each.iter().all(|(_, measure)| keeps(measure))
 }
 
 fn expectations(

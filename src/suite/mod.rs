@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use crate::fault::Fault;
 use crate::pattern::{Pattern, Registry};
-use crate::run::{self, DatabaseChoice, Measure, Run, Servers, metrics};
+use crate::run::{self, DatabaseChoice, Measure, Run, Sample, Servers, metrics};
 use crate::scenario::{Comparison, Group, Known, Scenario};
 use crate::seed::Seed;
 
@@ -229,18 +229,20 @@ impl Checked {
     /// When nothing was broken in these seeds, or nothing was tested.
     #[track_caller]
     pub fn is_broken(&self) -> Broken {
-        match self.verdict() {
+        match self.sample() {
             Err(Problem::Broken(broken)) => *broken,
             Err(problem) => panic!("{problem}"),
-            Ok(()) => panic!(
-                "nothing was broken in {} seeds; try more with `.seeds(n)`",
-                self.scenario.runs
-            ),
+            Ok(sample) => panic!("{}; try more with `.seeds(n)`", sample.sentence()),
         }
     }
 
     /// What came of it, for properties: in a `proptest!` write `checked.verdict()?`.
     pub fn verdict(&self) -> Result<(), Problem> {
+        self.sample().map(drop)
+    }
+
+    /// What of it was seen to be sound.
+    fn sample(&self) -> Result<Sample, Problem> {
         self.validate()?;
         let mut whole = Measure::empty(self.scenario.faults.len());
         for number in 0..self.scenario.runs {
@@ -251,7 +253,8 @@ impl Checked {
             }
             whole.add(&run.measure);
         }
-        self.tested(&whole)
+        self.tested(&whole)?;
+        Ok(Sample::of_each(whole.runs, whole.reads.reads))
     }
 
     /// Shows a counterexample again that an earlier failure has left behind: with the pattern

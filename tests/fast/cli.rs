@@ -202,6 +202,15 @@ fn every_number_of_the_table_is_in_the_json() {
     for (result, line) in results.iter().zip(table.lines().skip(1)) {
         assert!(line.starts_with(result["claim"].as_str().unwrap()), "{line}");
         let (_, evidence) = line.rsplit_once("  ").unwrap();
+        let sample = &result["sample"];
+        let evidence = match sample.is_null() {
+            true => evidence,
+            false => {
+                let size = format!("{} runs ({} reads)", sample["runs"], sample["reads"]);
+                assert!(evidence.starts_with(&size), "{size}: {line}");
+                evidence.split_once(", ").unwrap().1
+            }
+        };
         for (name, printed) in evidence.split(", ").map(|part| part.split_once(' ').unwrap()) {
             let expectations = result["expectations"].as_array().unwrap().iter();
             let judged = expectations.filter(|expectation| expectation["metric"] == name);

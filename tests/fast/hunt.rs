@@ -348,7 +348,8 @@ fn the_command_line_says_how_to_see_it_again() {
     assert_eq!(summary["schedules"], 20);
     assert_eq!(summary["failing"].as_u64(), Some(failures.len() as u64));
     let (code, text) = run(&["--seeds", "40", "--pattern", "no-cache"]);
-    assert_eq!((code, text.as_str()), (0, "not observed in 40 schedules (< 3/40 at 95 %)\n"));
+    assert_eq!(code, 0, "{text}");
+    assert!(text.starts_with("no violation seen in 40 schedules ("), "{text}");
     assert_eq!(run(&["--shard", "5/4"]).0, 2);
 }
 

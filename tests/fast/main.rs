@@ -42,6 +42,7 @@ mod patterns;
 mod report_compare;
 mod report_timeline;
 mod rules;
+mod samples;
 mod scenario_errors;
 mod scenario_files;
 mod second;

@@ -13,6 +13,7 @@ mod tables;
 
 use std::fmt::Write;
 
+use crate::run::sample::UNSEEN;
 use crate::run::{ClaimVerdict, Outcome, ScenarioResult};
 
 const STYLE: &str = include_str!("style.css");
@@ -126,7 +127,7 @@ fn verdict(result: &ScenarioResult) -> String {
             badges.push_str(" <span class=\"badge bad\">claim broken</span>");
         }
         Some(ClaimVerdict::NotObserved) => {
-            badges.push_str(" <span class=\"badge good\">not seen broken</span>");
+            let _ = write!(badges, " <span class=\"badge good\">{UNSEEN}</span>");
         }
         None => {}
     }

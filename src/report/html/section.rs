@@ -18,7 +18,12 @@ pub(super) fn sentence(result: &ScenarioResult) -> String {
         1 => "one wrong entry was left in the cache".to_owned(),
         many => format!("{many} wrong entries were left in the cache"),
     };
-    format!("The pattern <b>{}</b> in {} {runs}: {found}.", escape(&result.pattern), result.runs)
+    let sample = match &result.sample {
+        Some(sample) => format!(" In this sample: {}.", escape(&sample.sentence())),
+        None => String::new(),
+    };
+    let pattern = escape(&result.pattern);
+    format!("The pattern <b>{pattern}</b> in {} {runs}: {found}.{sample}", result.runs)
 }
 
 /// All sections of a result; `number` keeps its ids apart from other results'.

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::escape;
-use crate::report::text::shown;
+use crate::report::text::{shown, wanted};
+use crate::run::sample::UNSEEN;
 use crate::run::series::AuditRow;
 use crate::run::{ClaimVerdict, Expectation, Outcome, ScenarioResult};
 use crate::time::human;
@@ -62,7 +63,7 @@ pub(super) fn expectations(out: &mut String, expectations: &[Expectation]) {
             "<tr><td><span class=\"badge {class}\">{words}</span></td><td><code>{}</code></td>\
              <td>{}</td><td class=\"number\">{}</td><td>{scope}</td></tr>",
             escape(&e.metric),
-            escape(&e.wanted),
+            escape(wanted(e)),
             escape(&measured)
         );
     }
@@ -184,14 +185,16 @@ pub(super) fn overview(out: &mut String, results: &[ScenarioResult]) {
         };
         let verdict = match result.claim_verdict {
             Some(ClaimVerdict::Broken) => "broken",
-            Some(ClaimVerdict::NotObserved) => "not seen broken",
+            Some(ClaimVerdict::NotObserved) => UNSEEN,
             None => "–",
         };
+        let runs = result.sample.map_or_else(String::new, |sample| format!(", {}", sample.short()));
         let _ = write!(
             out,
             "<tr><td><a href=\"#r{number}\">{}</a></td><td class=\"{class}\">{outcome}</td>\
-             <td>{verdict}</td><td>{}</td>",
+             <td>{verdict}{}</td><td>{}</td>",
             escape(&result.claim),
+            escape(&runs),
             escape(&result.pattern)
         );
         for name in ["hit_ratio", "p_stale", "bad_entries"] {
