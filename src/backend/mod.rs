@@ -152,6 +152,12 @@ pub trait Cache {
         unreachable!("nothing was saved");
     }
 
+    /// When the next item expires by itself, where the clock is known.
+    fn next_expiry(&self, now: Time) -> Option<Time> {
+        let _ = now;
+        None
+    }
+
     /// The clock that a node's expiry follows jumps by so many seconds.
     fn jump(&mut self, now: Time, node: NodeId, seconds: i64) -> Result<(), BackendError>;
 

@@ -111,6 +111,11 @@ impl NodeClock {
         self.expiry.remove(key);
     }
 
+    /// When the next item will be gone.
+    pub fn next_expiry(&self, now: Time) -> Option<Time> {
+        self.expiry.values().copied().filter(|at| *at > now).min()
+    }
+
     /// When an item will be gone.
     pub fn expiry(&self, key: &Key) -> Option<Time> {
         self.expiry.get(key).copied()

@@ -434,6 +434,11 @@ impl Cache for Memcached {
         self.nodes[usize::from(node.0)].clock.as_ref()?.expiry(key)
     }
 
+    fn next_expiry(&self, now: Time) -> Option<Time> {
+        let clocks = self.nodes.iter().filter_map(|node| node.clock.as_ref());
+        clocks.filter_map(|clock| clock.next_expiry(now)).min()
+    }
+
     fn jump(&mut self, now: Time, node: NodeId, seconds: i64) -> Result<(), BackendError> {
         if self.clock != Clock::Faketime {
             self.not_tested("a server's clock cannot be made to jump without libfaketime");

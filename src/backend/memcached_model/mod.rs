@@ -165,4 +165,9 @@ impl Cache for Nodes {
     fn restore(&mut self, saved: &dyn Any) {
         self.clone_from(saved.downcast_ref().expect("it was saved here"));
     }
+
+    fn next_expiry(&self, now: Time) -> Option<Time> {
+        let all = self.nodes.iter().flat_map(|node| node.expiries());
+        all.filter(|at| *at > now).min()
+    }
 }

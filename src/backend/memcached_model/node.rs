@@ -207,6 +207,11 @@ impl Node {
         Some(Time(nanos.saturating_sub(self.phase)))
     }
 
+    /// When each item that will be gone by itself will be.
+    pub(super) fn expiries(&self) -> impl Iterator<Item = Time> {
+        self.items.oldest_first().filter_map(|entry| self.expiry(&entry.key))
+    }
+
     /// An item, without any effect on it.
     pub fn peek(&self, now: Time, key: &Key) -> Option<&Entry> {
         let entry = self.items.entry(self.items.place(key.as_bytes())?);
