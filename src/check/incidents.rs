@@ -131,8 +131,11 @@ fn of_write(states: &States, op: &OpRecord) -> Option<Incident> {
 }
 
 /// Whether a committed read-modify-write was based on anything but the state right before
-/// its own: a lost update.
+/// its own: a lost update. Of one whose caller was not told, nobody knows what it was based on.
 pub fn overwrote_unseen(op: &OpRecord, states: &States) -> bool {
+    if op.reported != Reported::Ok {
+        return false;
+    }
     let Some(own) = states.place(op.key, op.id) else { return false };
     let Some(before) = own.checked_sub(1) else { return false };
     let base = if op.found { states.place(op.key, op.value) } else { None };

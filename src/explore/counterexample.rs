@@ -229,7 +229,8 @@ impl Counterexample {
         let rules = (profile != Profile::default())
             .then(|| format!("the rules of database {}", self.database));
         let spent = self.pauses_spent().into_iter();
-        let pauses = spent.map(|(op, pause)| format!("a pause longer than {} in {op}", human(pause)));
+        let pauses =
+            spent.map(|(op, pause)| format!("a pause longer than {} in {op}", human(pause)));
         let times = (!self.times.is_empty()).then(|| "its steps at these times".to_owned());
         rules.into_iter().chain(pauses).chain(times).collect()
     }

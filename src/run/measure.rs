@@ -4,9 +4,10 @@ use hdrhistogram::Histogram;
 
 use crate::check::audit::{Class, Entry};
 use crate::check::exposure::Exposure;
+use crate::check::incidents::overwrote_unseen;
 use crate::check::reads::Reads;
 use crate::check::{States, healed};
-use crate::history::record::{Effect, History, OpRecord, Reported, Source, StepKind};
+use crate::history::record::{Effect, History, Reported, Source, StepKind};
 use crate::metric::Latency;
 use crate::operation::{OpKind, Outcome};
 use crate::step::Remaining;
@@ -220,15 +221,6 @@ impl Measure {
     pub fn bad_entries(&self) -> u64 {
         Class::ALL.iter().filter(|class| class.is_bad()).map(|class| self.entries(*class)).sum()
     }
-}
-
-/// Whether a committed read-modify-write was based on anything but the state right before
-/// its own: a lost update.
-fn overwrote_unseen(op: &OpRecord, states: &States) -> bool {
-    let Some(own) = states.place(op.key, op.id) else { return false };
-    let Some(before) = own.checked_sub(1) else { return false };
-    let base = if op.found { states.place(op.key, op.value) } else { None };
-    base != Some(before)
 }
 
 fn note(histogram: &mut Histogram<u64>, nanos: u64) {

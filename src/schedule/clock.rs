@@ -146,8 +146,8 @@ impl Clock {
             let same = zone.bound(Var::Now, Var::Next, 0) && zone.bound(Var::Next, Var::Now, 0);
             return same.then_some(zone);
         }
-        // No two choices have one moment: which comes first is told from the moments.
-        let mut any = zone.bound(Var::Now, Var::Next, -1);
+        // No two choices of a solution have one moment: which comes first is told from them.
+        let mut any = zone.bound(Var::Now, Var::Next, -i64::from(self.solves));
         if let Some(own) = flight.and_then(|flight| self.window(flight)) {
             any = any && zone.bound(own.since, Var::Next, -own.after);
             any = any && own.latest().is_none_or(|most| zone.bound(Var::Next, own.since, most));

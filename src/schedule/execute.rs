@@ -6,15 +6,14 @@ use super::injector::{COMMITTED, bit};
 use super::memory;
 use super::network::{Fate, Flight, PendingWrite};
 use super::recorder::Seen;
-use super::replica::past;
 use super::world::{Enabled, World};
 use crate::backend::{Origin, Submitted};
 use crate::history::record::{CommitRecord, Source, StepKind, StepResult};
 use crate::operation::OpId;
 use crate::scenario::OnTimeout;
 use crate::step::{
-    Answer, Command, ConnectionId, DbCommand, DbReply, Location, Row, RowId, RowLock, StepError,
-    Table, Ttl, Win,
+    Answer, Command, ConnectionId, DbCommand, DbReply, Location, Row, RowId, StepError, Table, Ttl,
+    Win,
 };
 use crate::time::Time;
 
@@ -99,29 +98,6 @@ impl World<'_> {
     fn row_of(&self, flight: usize) -> Option<(Table, RowId)> {
         match &self.flight(flight).command {
             Command::Database(command) | Command::Apart(command) => command.row(),
-            _ => None,
-        }
-    }
-
-    /// The row as the lagging replica has it, when the step is one that reads it.
-    fn read_replica(&self, flight: usize) -> Option<Option<Row>> {
-        let id = self.reads_replica(flight)?;
-        let (replica, lag) =
-            (self.state.followers.replica.as_ref()?, self.fixed.rules.replica_lag?);
-        Some(replica.row_at(id, past(self.state.now, lag)))
-    }
-
-    /// The row that a step reads on the lagging replica.
-    pub(super) fn reads_replica(&self, flight: usize) -> Option<RowId> {
-        self.state.followers.replica.as_ref()?;
-        let state = self.flight(flight);
-        let in_transaction = self.state.network.connection(state.connection).in_transaction;
-        match state.command {
-            Command::Database(DbCommand::Select { table: Table(0), id, lock: RowLock::None })
-                if !in_transaction =>
-            {
-                Some(id)
-            }
             _ => None,
         }
     }

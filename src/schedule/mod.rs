@@ -4,6 +4,7 @@
 //! backend: a backend only executes a step when its turn has come.
 
 mod actor;
+mod background;
 mod calamity;
 mod change_log;
 mod checkpoint;
@@ -14,6 +15,7 @@ mod effects;
 mod error;
 mod execute;
 mod exhaust;
+mod expiry;
 mod fingerprint;
 mod finish;
 mod followers;

@@ -162,9 +162,7 @@ impl Stepper<'_> {
             let leaves_something = pending.kind.writes() || self.world.reuses(pending.connection);
             if leaves_something && self.kept_out_by(*flight).is_none() {
                 options.push(Choice::StrikeAfter(rule, pending.op, pending.number));
-                if invoked {
-                    options.push(Choice::StrikeFlying(rule, pending.op, pending.number));
-                }
+                options.push(Choice::StrikeFlying(rule, pending.op, pending.number));
             }
         }
         if crash {

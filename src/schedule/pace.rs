@@ -7,15 +7,16 @@ use std::time::Duration;
 use super::choice::Choice;
 use super::clock::{Clock, Expiry, Only, Var};
 use super::error::RunError;
+use super::expiry::Stored;
 use super::identity::Fold128;
 use super::stepper::Stepper;
 use super::symmetry::Places;
 use super::terms::feed;
 use super::zone::Zone;
 use crate::fault::What;
-use crate::history::record::{StepKind, StepResult};
+use crate::history::record::StepKind;
 use crate::operation::{ClientId, OpId};
-use crate::step::{CacheCommand, Command, Key, NodeId, Ttl};
+use crate::step::{CacheCommand, Command, Key, NodeId};
 use crate::time::Time;
 
 /// How much of time a search looks at.
@@ -90,6 +91,9 @@ pub(crate) struct Paces {
 
 /// Time for some steps in the memory of a process, one after the other.
 const LOCAL_NANOS: i64 = 1_000;
+
+/// A second.
+pub(super) const SECOND_NANOS: u64 = 1_000_000_000;
 
 pub(super) fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX / 4)
@@ -206,7 +210,7 @@ impl Stepper<'_> {
     }
 
     /// The step that a choice is about, where it is still under way.
-    fn flight_of(&self, choice: Choice) -> Option<usize> {
+    pub(super) fn flight_of(&self, choice: Choice) -> Option<usize> {
         match choice {
             Choice::Step(op, step)
             | Choice::Wake(op, step)
@@ -345,17 +349,6 @@ impl Stepper<'_> {
         }
     }
 
-    /// Nodes that a rule restarts tick anew.
-    pub(super) fn restart_clocks(&mut self, rule: u16) {
-        let fault = self.world.fault(rule);
-        let nodes = fault.nodes.clone();
-        if let Some(clock) =
-            self.progress.clock.as_mut().filter(|_| fault.what == What::RestartNode)
-        {
-            clock.restart(|node| nodes.as_ref().is_none_or(|nodes| nodes.contains(&node.0)));
-        }
-    }
-
     /// What steps did that matters for time: what began to expire, what is gone, what was
     /// committed.
     pub(super) fn note_time(&mut self, executed: Option<&Stored>, commits: usize) {
@@ -399,71 +392,6 @@ impl Stepper<'_> {
         }
     }
 
-    fn follow_items(&mut self, executed: Option<&Stored>) {
-        let now = self.world.now();
-        let clock = self.progress.clock.as_mut().expect("there is one");
-        if !clock.expires {
-            return;
-        }
-        let left = |world: &super::world::World<'_>, node, key: &Key| {
-            let expiry = world.expiry(node, key).filter(|at| *at < Time::UNTOLD)?;
-            Some(expiry.0.saturating_sub(now.0).div_ceil(1_000_000_000) as i64)
-        };
-        for place in (0..clock.items.len()).rev() {
-            let (node, key) = (clock.items[place].node, clock.items[place].key.clone());
-            match left(&self.world, node, &key) {
-                // The clock jumps by whole seconds.
-                Some(seconds) => {
-                    let item = &mut clock.items[place];
-                    let jumped = item.seconds - seconds;
-                    item.seconds = seconds;
-                    item.tick = item.tick.map(|tick| tick - jumped);
-                }
-                None => clock.forget(node, &key),
-            }
-        }
-        let Some(Stored { node, key, seconds: _, certain }) = executed else { return };
-        if let Some(left) = left(&self.world, *node, key)
-            && (*certain || clock.item(*node, key).is_none())
-        {
-            clock.store(*node, key, left);
-        }
-    }
-
-    /// What a step may store with an expiry, before it takes effect.
-    pub(super) fn stores(&self, choice: Choice) -> Option<(usize, Stored)> {
-        let flight = self.flight_of(choice)?;
-        let state = self.world.flight(flight);
-        let Command::Cache(command) = &state.command else { return None };
-        let Ttl(seconds) = command.ttl().filter(|ttl| ttl.0 > 0)?;
-        let certain = !matches!(command, CacheCommand::MetaGet(get) if get.touch.is_none());
-        let (node, key) = (state.node, command.key()?.clone());
-        let step = state.step.0 as usize;
-        Some((step, Stored { node, key, seconds, certain }))
-    }
-
-    /// Whether a step that took effect did what it was to do.
-    pub(super) fn has_stored(&self, step: usize) -> bool {
-        let step = self.world.history().steps.get(step);
-        step.is_some_and(|step| {
-            step.order > 0
-                && matches!(
-                    step.result,
-                    StepResult::Done | StepResult::Found | StepResult::Lease(_)
-                )
-        })
-    }
-
-    /// Items that cannot be there any more are taken away before what is left is judged.
-    pub(super) fn expire_what_is_over(&mut self) -> Result<(), RunError> {
-        let over = self.progress.clock.as_ref().map(Clock::over).unwrap_or_default();
-        for (node, key) in over {
-            self.world.expire_item(node, &key)?;
-            self.progress.clock.as_mut().expect("there is one").forget(node, &key);
-        }
-        Ok(())
-    }
-
     /// The earliest moments of all choices so far, and by node how far its clock was into its
     /// second at the start.
     pub(crate) fn solution(&self, nodes: usize) -> Option<(Vec<u64>, Vec<u64>)> {
@@ -504,13 +432,4 @@ impl Stepper<'_> {
             (0..clock.told.len()).map(|place| clock.told[places.client_at(place)].1).collect();
         pauses.hash(into);
     }
-}
-
-/// An item that a step gives an expiry, if it does what it is to do.
-pub(super) struct Stored {
-    pub node: NodeId,
-    pub key: Key,
-    pub seconds: i64,
-    /// Whether it does so to an item that is there too.
-    pub certain: bool,
 }

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use crate::step::{Row, RowId};
+use super::world::World;
+use crate::step::{Command, DbCommand, Row, RowId, RowLock, Table};
 use crate::time::Time;
 
 /// What a row was, from when on; what was there before the start has no time.
 type Log = Vec<(Option<Time>, Option<Row>)>;
 
 /// The time so long ago; `None` when that was before the start.
-pub(super) fn past(now: Time, lag: Duration) -> Option<Time> {
+fn past(now: Time, lag: Duration) -> Option<Time> {
     now.0.checked_sub(lag.as_nanos() as u64).map(Time)
 }
 
@@ -81,6 +82,31 @@ impl Replica {
                 let since = at.unwrap_or_default().0 - visible.unwrap_or_default().0;
                 (since / 1_000, row).hash(into);
             }
+        }
+    }
+}
+
+impl World<'_> {
+    /// The row as the lagging replica has it, when the step is one that reads it.
+    pub(super) fn read_replica(&self, flight: usize) -> Option<Option<Row>> {
+        let id = self.reads_replica(flight)?;
+        let (replica, lag) =
+            (self.state.followers.replica.as_ref()?, self.fixed.rules.replica_lag?);
+        Some(replica.row_at(id, past(self.state.now, lag)))
+    }
+
+    /// The row that a step reads on the lagging replica.
+    pub(super) fn reads_replica(&self, flight: usize) -> Option<RowId> {
+        self.state.followers.replica.as_ref()?;
+        let state = self.flight(flight);
+        let in_transaction = self.state.network.connection(state.connection).in_transaction;
+        match state.command {
+            Command::Database(DbCommand::Select { table: Table(0), id, lock: RowLock::None })
+                if !in_transaction =>
+            {
+                Some(id)
+            }
+            _ => None,
         }
     }
 }

@@ -27,8 +27,8 @@ use super::world::{Enabled, World};
 use crate::backend::{Cache, Database};
 use crate::fault::What;
 use crate::history::record::{History, Phases};
-use crate::operation::{ClientId, OpId, OpKind, ProcessId};
-use crate::step::{Access, Footprint, Location, RowId, Table};
+use crate::operation::{OpId, OpKind};
+use crate::step::{Access, Location, RowId, Table};
 use crate::time::Time;
 
 /// How much of what costs may happen in one schedule.
@@ -256,17 +256,25 @@ impl<'a> Stepper<'a> {
         let pending = self.world.pending(flight);
         effects.client = Some(pending.client);
         effects.late = !pending.current;
-        if pending.current && !self.progress.invoked[pending.client] {
-            self.progress.invoked[pending.client] = true;
-            effects.invoked = true;
-            self.world.stamp_start(pending.client);
-            let key = self.world.first_key_of(pending.client);
-            self.progress.monitor.invoked(pending.client, key, self.world.history());
-            for row in self.world.rows_of(pending.client).to_vec() {
-                effects.footprint.note(Location::Row(Table(0), row), Access::Read);
-            }
+        if pending.current {
+            self.invoke(pending.client, effects);
         }
         Ok(flight)
+    }
+
+    /// A client's operation counts as invoked from now on.
+    fn invoke(&mut self, client: usize, effects: &mut Effects) {
+        if self.progress.invoked[client] {
+            return;
+        }
+        self.progress.invoked[client] = true;
+        effects.invoked = true;
+        self.world.stamp_start(client);
+        let key = self.world.first_key_of(client);
+        self.progress.monitor.invoked(client, key, self.world.history());
+        for row in self.world.rows_of(client).to_vec() {
+            effects.footprint.note(Location::Row(Table(0), row), Access::Read);
+        }
     }
 
     /// The place of a step among those under way.
@@ -302,6 +310,7 @@ impl<'a> Stepper<'a> {
             Choice::StrikeFlying(rule, op, step) => {
                 spared = self.place_of(op, step).map(|place| self.progress.flying[place]);
                 let client = self.world.place_of_client(op.client());
+                self.invoke(client, effects);
                 self.world.strike_client(client, rule)?;
             }
             Choice::StrikeClient(rule, client) => {
@@ -322,19 +331,6 @@ impl<'a> Stepper<'a> {
             }
         }
         Ok(())
-    }
-
-    fn tick(&mut self, process: ProcessId, effects: &mut Effects) -> Result<(), RunError> {
-        let client = self.world.place_of_client(ClientId::background(process));
-        effects.client = Some(client);
-        let work = self.progress.background[client].as_mut().expect("it is background work");
-        work.waiting = false;
-        work.dirty = false;
-        work.round.clear();
-        work.late.clear();
-        self.progress.invoked[client] = true;
-        self.begin_now(client);
-        self.world.tick_now(client)
     }
 
     /// The first statement that waits for a lock gives up.
@@ -363,7 +359,7 @@ impl<'a> Stepper<'a> {
     }
 
     /// What a client does next it does from now on.
-    fn begin_now(&mut self, client: usize) {
+    pub(super) fn begin_now(&mut self, client: usize) {
         self.progress.spent[client] = (0, 0);
         if let Some(clock) = &mut self.progress.clock {
             clock.tell_now(client);
@@ -450,21 +446,6 @@ impl<'a> Stepper<'a> {
         Ok(())
     }
 
-    fn end_round(&mut self, client: usize, idle: bool) {
-        let begun = self.world.begun(client) > 0;
-        let work = self.progress.background[client].as_mut().expect("it is background work");
-        work.waiting = true;
-        work.dirty = !idle;
-        work.late.clear();
-        if idle && begun {
-            let mut looked_at = Footprint::on();
-            for (location, _) in work.round.drain(..) {
-                looked_at.read(|| location);
-            }
-            work.looked_at = Some(looked_at);
-        }
-    }
-
     /// Operations that returned have looked at the order of their rows' commits.
     fn note_returns(&mut self, before: Before, effects: &mut Effects) {
         let history = self.world.history();
@@ -484,36 +465,6 @@ impl<'a> Stepper<'a> {
                 && let Some(Some(row)) = history.rows.get(op.key.0 as usize)
             {
                 effects.footprint.note(Location::Row(Table(0), *row), Access::Read);
-            }
-        }
-    }
-
-    /// Background work is to be looked at again when what it looks at has changed.
-    fn note_background(&mut self, effects: &Effects) {
-        let touched = &self.world.footprint;
-        let writes = touched.entries().iter().any(|(_, access)| *access != Access::Read);
-        for (client, work) in self.progress.background.iter_mut().enumerate() {
-            let Some(work) = work else { continue };
-            if effects.everything {
-                work.dirty |= work.waiting;
-            } else if effects.client == Some(client) && work.waiting {
-                // A round that was idle ended with this step, which belongs to what it looked at.
-                if let Some(looked_at) = work.looked_at.as_mut().filter(|_| !work.dirty) {
-                    for (location, _) in touched.entries() {
-                        looked_at.read(|| location.clone());
-                    }
-                }
-            } else if effects.client == Some(client) {
-                work.round.extend(touched.entries().iter().cloned());
-                if effects.late {
-                    work.late.extend(touched.entries().iter().cloned());
-                }
-            } else {
-                work.dirty |= work.waiting
-                    && match &work.looked_at {
-                        None => writes || effects.everything,
-                        Some(looked_at) => !looked_at.independent_of(touched),
-                    };
             }
         }
     }

@@ -112,10 +112,7 @@ impl Mishaps {
             .map(|rule| stepper.world.fault(rule).clone())
             .collect();
         let rules = draws::seeds(&faults, seed).into_iter();
-        Mishaps {
-            strikes,
-            rules: rules.map(|rule| (rule, allows(rule))).collect(),
-        }
+        Mishaps { strikes, rules: rules.map(|rule| (rule, allows(rule))).collect() }
     }
 
     fn due(&mut self, stepper: &Stepper<'_>, moment: u64) -> Option<Choice> {
