@@ -22,7 +22,7 @@ use crate::scenario::Scenario;
 pub const MATRIX_FORMAT: u32 = 1;
 
 /// Schedules that one cell may take.
-const CELL_SCHEDULES_MAX: u64 = 600_000;
+const CELL_SCHEDULES_MAX: u64 = 200_000;
 
 /// Every strategy under every hazard.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -439,4 +439,4 @@ impl Clock {
 }
 
 /// A tick whose place among the others is not known.
-const UNKNOWN: i64 = i64::MAX;
+pub(super) const UNKNOWN: i64 = i64::MAX;

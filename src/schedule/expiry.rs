@@ -1,7 +1,7 @@
 //! What a [`Stepper`] keeps of items that will be gone by themselves.
 
 use super::choice::Choice;
-use super::clock::Clock;
+use super::clock::{Clock, UNKNOWN};
 use super::error::RunError;
 use super::pace::SECOND_NANOS;
 use super::stepper::Stepper;
@@ -50,7 +50,10 @@ impl Stepper<'_> {
                     let item = &mut clock.items[place];
                     let jumped = item.seconds - seconds;
                     item.seconds = seconds;
-                    item.tick = item.tick.map(|tick| tick - jumped);
+                    item.tick = item.tick.map(|tick| match tick {
+                        UNKNOWN => UNKNOWN,
+                        known => known - jumped,
+                    });
                 }
                 None => clock.forget(node, &key),
             }

@@ -346,11 +346,15 @@ fn states_of_one_name_have_one_future() {
 }
 
 /// Terms that may be left out of a copy or a name without a test noticing, and why.
-const NOT_NOTICED: [(&str, &str); 20] = [
+const NOT_NOTICED: [(&str, &str); 26] = [
     ("Actor.doing", "what is under way has steps under way, or has been told something"),
     ("Background.waiting", "background work that does not wait is under way"),
     ("Bypass.count", "it names the next writer, and nobody asks for names"),
     ("Client.begun", "steps under way carry the number of their operation, pauses their client"),
+    ("Clock.commits", "the database's own name has what was committed"),
+    ("Clock.items", "the node's own name has their TTLs, and no small program needs two ticks"),
+    ("Clock.only", "the moment that it holds fast is in the differences between moments"),
+    ("Clock.windows", "pauses and timeouts follow from the steps, since when from the moments"),
     ("Current.effects", "steps sent and answers seen are in the trail"),
     ("Current.transaction_effects", "as are those within a transaction"),
     (
@@ -362,6 +366,7 @@ const NOT_NOTICED: [(&str, &str); 20] = [
     ("Progress.hanging", "the database's open transactions are in its own name"),
     ("Progress.invoked", "an operation is invoked with its first step, which the trail has"),
     ("Progress.locked", "statements that wait are in the database's own name"),
+    ("Progress.sleeping", "no built-in pattern sleeps while it waits for a step"),
     ("State.now, in its second", "no small program comes to one state at two times"),
     // A commit becomes visible a nanosecond sooner or later, by how many choices came before it:
     // two states of one name differ in whether the clock may move on by that much.
@@ -372,6 +377,7 @@ const NOT_NOTICED: [(&str, &str); 20] = [
     ("Trail.tokens", "no small program has two entries of one content meet one pending cas"),
     ("copy History.phases", "they are written whenever all is done, before anybody reads them"),
     ("copy Progress.deadlocks", "no built-in pattern comes to a deadlock"),
+    ("copy Progress.sleeping", "no built-in pattern sleeps while it waits for a step"),
     ("copy Recorder.row_keys", "only rows from 2^20 on are in there"),
     ("copy Standing.moved", "without it every future is made anew, which takes longer"),
     ("story", "names of hazards are not asked for here"),

@@ -120,11 +120,15 @@ fn a_counterexample_names_the_database_and_the_clock_that_it_needs() {
     let database = Some("the rules of database model:postgres-rr".to_owned());
     assert_eq!(needs(&printed("explore", &text, &profile)), database);
     assert_eq!(needs(&printed("hunt", &text, &profile)), database);
-    // The lock has to lapse while its holder is at work.
-    let asked = "[explore]\nadvances = 1\nhazard = 'add-lock-expiry'\n";
-    let text = program("add-lock", asked, &[&["read 0"], &["update 0"]]);
+    // The fill has to come after the second delete, half a second after the first.
+    let asked = "[database]\ntimeout = '100ms'\n[explore]\nproperty = ['final-state']\n";
+    let text = program("delayed-double-delete", asked, &[&["read 0"], &["update 0"]]);
     let shown = printed("explore", &text, &[]);
-    assert_eq!(needs(&shown).as_deref(), Some("a clock that moves on"), "{shown}");
+    assert!(shown.contains("every schedule") && shown.starts_with("holds"), "{shown}");
+    let shown = printed("explore", &text, &["--pauses", "1"]);
+    let needed = needs(&shown).unwrap_or_else(|| panic!("it needs a pause: {shown}"));
+    assert!(needed.starts_with("a pause longer than "), "{shown}");
+    assert!(needed.ends_with(" in c0#1 and its steps at these times"), "{shown}");
 }
 
 /// All that is left waits for a lock, and the database sees no circle: a deadlock is a finding, and
