@@ -156,7 +156,8 @@ mod tests {
             let mut zone = Zone::of(0);
             zone.add(1);
             zone.add(2);
-            let all: Vec<_> = within.iter().chain(&bounds).copied().filter(|b| b.0 != b.1).collect();
+            let all = within.iter().chain(&bounds).copied();
+            let all: Vec<_> = all.filter(|bound| bound.0 != bound.1).collect();
             let has_any = all.iter().all(|(a, b, most)| zone.bound(*a, *b, *most));
             let points = points(&all);
             prop_assert_eq!(has_any, !points.is_empty());
