@@ -17,6 +17,9 @@ pub enum Choice {
     Step(OpId, u32),
     /// A sleep of an operation ends.
     Wake(OpId, u32),
+    /// A client's pause is over, and its next operation begins; where that matters, since its
+    /// process can die.
+    Begin(ClientId),
     /// A process does a round of background work.
     Tick(ProcessId),
     /// The database notices that a connection is gone.
@@ -99,6 +102,7 @@ impl fmt::Display for Choice {
         match self {
             Choice::Step(op, step) => write!(f, "step {op} {step}"),
             Choice::Wake(op, step) => write!(f, "wake {op} {step}"),
+            Choice::Begin(client) => write!(f, "begin {client}"),
             Choice::Tick(process) => write!(f, "tick {}", process.0),
             Choice::Disconnect(connection) => write!(f, "disconnect {}", connection.0),
             Choice::Strike(rule, op, step) => write!(f, "fault {rule} {op} {step}"),
@@ -133,6 +137,7 @@ impl FromStr for Choice {
         let parsed = match words[0] {
             "step" => op(1).zip(small(2)).map(|(op, step)| Choice::Step(op, step)),
             "wake" => op(1).zip(small(2)).map(|(op, step)| Choice::Wake(op, step)),
+            "begin" => client(1).map(Choice::Begin),
             "tick" => small(1).map(|process| Choice::Tick(ProcessId(process))),
             "disconnect" => small(1).map(|number| Choice::Disconnect(ConnectionId(number))),
             "fault-client" => rule(1).zip(client(2)).map(|(r, c)| Choice::StrikeClient(r, c)),
@@ -188,6 +193,7 @@ mod tests {
             Choice::Step(op, 2),
             Choice::Step(flusher, 1),
             Choice::Wake(op, 1),
+            Choice::Begin(ClientId(1)),
             Choice::Tick(ProcessId(0)),
             Choice::Disconnect(ConnectionId(7)),
             Choice::Strike(0, op, 2),

@@ -166,6 +166,18 @@ impl Clock {
         known.all(|told| zone.bound(told, Var::Next, 0)).then_some(zone)
     }
 
+    /// Only moments before a client's pause is over.
+    pub fn before_begin(&self, mut zone: Zone<Var>, client: usize) -> Option<Zone<Var>> {
+        let (count, pause) = self.told[client];
+        zone.bound(Var::Next, Var::Told(client, count), pause - 1).then_some(zone)
+    }
+
+    /// Only moments after a client's pause is over.
+    pub fn at_begin(&self, mut zone: Zone<Var>, client: usize) -> Option<Zone<Var>> {
+        let (count, pause) = self.told[client];
+        zone.bound(Var::Told(client, count), Var::Next, -pause).then_some(zone)
+    }
+
     /// The choice was made at one of these moments.
     pub fn move_to(&mut self, zone: Zone<Var>) {
         self.zone = zone;
@@ -420,9 +432,33 @@ impl Clock {
         order.iter().position(|var| *var == window.since)
     }
 
+    /// What may still be there at the end is there.
+    fn hold_items(&mut self) {
+        for place in 0..self.items.len() {
+            let item = self.items[place].clone();
+            let mut zone = self.zone.clone();
+            zone.add_equal(Var::Next, Var::Now);
+            let Expiry::Either(either) = self.expiry(&zone, &item) else { continue };
+            let there = either.into_iter().find(|(gone, _)| !gone);
+            if let Some((_, tick)) = there
+                && let Some(mut held) = self.observe(zone, &item, false, tick)
+            {
+                held.remove(Var::Next);
+                self.zone = held;
+                self.items[place].tick = Some(tick);
+            }
+        }
+    }
+
     /// The earliest moments of all choices, and by node how far its clock was into its second at
     /// the start: one solution of all that bounds them.
     pub fn solution(&self, nodes: usize) -> (Vec<u64>, Vec<u64>) {
+        let mut clock = self.clone();
+        clock.hold_items();
+        clock.earliest(nodes)
+    }
+
+    fn earliest(&self, nodes: usize) -> (Vec<u64>, Vec<u64>) {
         let after = |var| self.zone.least(var, Var::Moment(0)).unwrap_or(0);
         let moment = |number| match number == self.moments {
             true => after(Var::Now),

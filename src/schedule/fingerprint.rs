@@ -33,6 +33,7 @@ impl Stepper<'_> {
             hanging,
             background,
             invoked,
+            begun,
             lasting,
             monitor,
             deadlocks,
@@ -65,6 +66,7 @@ impl Stepper<'_> {
         }
         for place in 0..invoked.len() {
             feed("Progress.invoked", &invoked[places.client_at(place)], into);
+            feed("Progress.begun", &begun[places.client_at(place)], into);
         }
         feed("Progress.lasting", lasting, into);
         let Bounds { faults, advances } = bounds;

@@ -332,6 +332,20 @@ impl World<'_> {
         }
     }
 
+    /// A client's operation has not taken a step, and counts as not begun.
+    pub fn put_back(&mut self, client: usize) {
+        let actor = &mut self.actors[client];
+        actor.task = super::actor::Task::Idle;
+        actor.port.clear();
+        self.note_move(client);
+        let state = &mut self.state.clients[client];
+        state.begun -= 1;
+        state.epoch += 1;
+        state.waiting = 0;
+        state.current = super::client::Current::default();
+        self.enabled.push(Enabled::Begin { client, after: std::time::Duration::ZERO });
+    }
+
     /// Counts how often a client's operations ended abruptly.
     pub fn epoch(&self, client: usize) -> u32 {
         self.state.clients[client].epoch

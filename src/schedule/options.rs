@@ -64,6 +64,7 @@ impl Stepper<'_> {
             let pending = self.world.pending(*flight);
             options.push(Choice::Wake(pending.op, pending.number));
         }
+        options.extend(self.beginnings());
         options
             .extend(self.progress.hanging.iter().map(|connection| Choice::Disconnect(*connection)));
         for (client, work) in self.progress.background.iter().enumerate() {
@@ -97,6 +98,25 @@ impl Stepper<'_> {
             let other = self.world.flight(*other);
             other.connection == own.connection && other.step < own.step
         })
+    }
+
+    /// Operations whose pauses can end, where that matters: one that has not begun outlives its
+    /// process.
+    fn beginnings(&self) -> impl Iterator<Item = Choice> + '_ {
+        let rules = 0..self.progress.lasting.len() as u16;
+        let crashes = self.progress.bounds.faults > 0
+            && rules.into_iter().any(|rule| self.world.fault(rule).what == What::Crash);
+        let clients = 0..if crashes { self.world.client_count() } else { 0 };
+        let waits = |client: &usize| self.is_to_begin(*client);
+        clients.filter(waits).map(|client| Choice::Begin(self.world.client_id(client)))
+    }
+
+    /// Whether a client pauses before its next operation.
+    pub(super) fn is_to_begin(&self, client: usize) -> bool {
+        self.world.is_ordinary(client)
+            && self.world.is_busy(client)
+            && !self.progress.invoked[client]
+            && !self.progress.begun[client]
     }
 
     fn kept_out_by(&self, flight: usize) -> Option<u16> {
@@ -204,7 +224,7 @@ impl Stepper<'_> {
             | Choice::Strike(_, op, _)
             | Choice::StrikeAfter(_, op, _)
             | Choice::StrikeFlying(_, op, _) => op.client(),
-            Choice::StrikeClient(_, client) => client,
+            Choice::Begin(client) | Choice::StrikeClient(_, client) => client,
             Choice::Tick(process) => crate::operation::ClientId::background(process),
             _ => return None,
         };

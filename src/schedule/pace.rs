@@ -196,12 +196,19 @@ impl Stepper<'_> {
     fn moments_of(&self, choice: Choice, flight: Option<usize>) -> Option<Zone<Var>> {
         let clock = self.progress.clock.as_ref().expect("there is one");
         let zone = clock.next(flight, self.progress.bounds.advances == 0)?;
+        let zone = self
+            .outlive(choice)
+            .into_iter()
+            .try_fold(zone, |zone, client| clock.before_begin(zone, client))?;
         match choice {
+            Choice::Begin(client) => clock.at_begin(zone, self.world.place_of_client(client)),
             Choice::StrikeClient(_, client) => {
                 let client = self.world.place_of_client(client);
                 let process = self.world.process_of(client);
-                let ended =
-                    |other: &usize| *other == client || self.world.process_of(*other) == process;
+                let ended = |other: &usize| {
+                    let mate = *other == client || self.world.process_of(*other) == process;
+                    mate && !self.is_to_begin(*other)
+                };
                 let ended: Vec<usize> = (0..self.world.client_count()).filter(ended).collect();
                 clock.told_before(zone, &ended)
             }
@@ -240,11 +247,10 @@ impl Stepper<'_> {
         };
         self.world.advance(now);
         let Some(flight) = self.flight_of(choice).filter(|_| choice.is_about_time()) else {
-            if self.progress.clock.is_some() {
-                let flight = self.flight_of(choice);
-                let zone = self.moments_of(choice, flight);
-                let zone = zone.ok_or_else(|| self.nothing_left())?;
-                let clock = self.progress.clock.as_mut().expect("there is one");
+            let flight = self.flight_of(choice);
+            let zone = self.progress.clock.is_some().then(|| self.moments_of(choice, flight));
+            if let (Some(clock), Some(zone)) = (&mut self.progress.clock, zone) {
+                let Some(zone) = zone else { return Err(self.nothing_left()) };
                 clock.move_to(zone);
                 clock.only = None;
             }
@@ -349,6 +355,40 @@ impl Stepper<'_> {
         }
     }
 
+    /// Clients whose next operations a choice lets outlive their process.
+    fn outlive(&self, choice: Choice) -> Vec<usize> {
+        let (rule, victim, own) = match choice {
+            Choice::StrikeClient(rule, client) => (rule, client, None),
+            Choice::StrikeAfter(rule, op, _) | Choice::StrikeFlying(rule, op, _) => {
+                (rule, op.client(), Some(self.world.place_of_client(op.client())))
+            }
+            _ => return Vec::new(),
+        };
+        if self.world.fault(rule).what != What::Crash {
+            return Vec::new();
+        }
+        let process = self.world.process_of(self.world.place_of_client(victim));
+        let waits = |client: &usize| {
+            self.world.process_of(*client) == process
+                && Some(*client) != own
+                && self.is_to_begin(*client)
+        };
+        (0..self.world.client_count()).filter(waits).collect()
+    }
+
+    /// Of a process that dies, operations that have not begun: their clients begin them when they
+    /// would have. Says whose these are.
+    pub(super) fn put_back(&mut self, choice: Choice) -> Vec<usize> {
+        let kept = self.outlive(choice);
+        for client in &kept {
+            self.world.put_back(*client);
+            if let Some(clock) = &mut self.progress.clock {
+                clock.told[*client].1 = 0;
+            }
+        }
+        kept
+    }
+
     /// What steps did that matters for time: what began to expire, what is gone, what was
     /// committed.
     pub(super) fn note_time(&mut self, executed: Option<&Stored>, commits: usize) {
@@ -376,13 +416,6 @@ impl Stepper<'_> {
         rows.into_iter().for_each(|row| clock.commit(row));
         let (flying, sleeping) = (&progress.flying, &progress.sleeping);
         clock.windows.retain(|w| flying.contains(&w.flight) || sleeping.contains(&w.flight));
-        for place in 0..clock.windows.len() {
-            let window = clock.windows[place];
-            // What nobody waits for takes effect whenever it does, unless a fault says when.
-            if window.timeout.is_some_and(|t| t > 0) && !world.pending(window.flight).current {
-                clock.lift(window.flight);
-            }
-        }
         let windows = clock.windows.clone();
         let outstanding = |client| windows.iter().any(|w| world.pending(w.flight).client == client);
         clock.tidy(lag, outstanding);

@@ -39,6 +39,9 @@ pub(super) struct Progress {
     pub background: Vec<Option<Background>>,
     /// By client: whether its operation counts as invoked.
     pub invoked: Vec<bool>,
+    /// By client: whether its operation has begun, invoked or not: one that has dies with its
+    /// process.
+    pub begun: Vec<bool>,
     /// By rule: whether a lasting fault lasts.
     pub lasting: Vec<bool>,
     pub monitor: Monitor,
@@ -54,8 +57,8 @@ pub(super) struct Progress {
 impl Progress {
     pub fn become_like(&mut self, other: &Progress) {
         become_like!(Progress: self, other;
-            bounds, flying, sleeping, locked, hanging, background, invoked, lasting, deadlocks,
-            clock, spent, choices;
+            bounds, flying, sleeping, locked, hanging, background, invoked, begun, lasting,
+            deadlocks, clock, spent, choices;
             parts monitor);
     }
 }

@@ -88,6 +88,7 @@ impl<'a> Stepper<'a> {
             hanging: Vec::new(),
             background: (0..clients).map(background).collect(),
             invoked: vec![false; clients],
+            begun: vec![false; clients],
             lasting: vec![false; rules],
             monitor: Monitor::new(track, clients),
             deadlocks: 0,
@@ -218,6 +219,12 @@ impl<'a> Stepper<'a> {
                 self.begin_now(client);
                 self.world.wake(flight)
             }
+            Choice::Begin(client) => {
+                let client = self.world.place_of_client(client);
+                effects.client = Some(client);
+                self.progress.begun[client] = true;
+                Ok(())
+            }
             Choice::Tick(process) => self.tick(process, effects),
             Choice::Disconnect(connection) => {
                 self.progress.hanging.retain(|hanging| *hanging != connection);
@@ -299,6 +306,7 @@ impl<'a> Stepper<'a> {
         let waited_for = |flight: &usize| self.world.pending(*flight).current;
         let mine: Vec<usize> = self.progress.flying.iter().copied().filter(waited_for).collect();
         let mut spared = None;
+        let kept = self.put_back(choice);
         let epochs: Vec<u32> =
             (0..self.world.client_count()).map(|c| self.world.epoch(c)).collect();
         match choice {
@@ -320,7 +328,7 @@ impl<'a> Stepper<'a> {
             _ => unreachable!("only what ends an operation comes here"),
         }
         for (client, epoch) in epochs.into_iter().enumerate() {
-            if self.world.epoch(client) != epoch {
+            if self.world.epoch(client) != epoch && !kept.contains(&client) {
                 self.begin_now(client);
             }
         }
@@ -420,6 +428,7 @@ impl<'a> Stepper<'a> {
                 let pause = Duration::from_nanos(self.world.pause_before(client).unwrap_or(0));
                 self.pause(client, pause.max(after));
                 self.begin(client)?;
+                self.progress.begun[client] = pause.max(after).is_zero();
             }
             Enabled::Execute { flight, late } => {
                 self.progress.flying.push(flight);

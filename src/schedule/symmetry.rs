@@ -129,6 +129,7 @@ impl<'s> Stepper<'s> {
             }
             Choice::Sees(op, step, count) => Choice::Sees(self.op_as(op, places, to), step, count),
             Choice::Late(op, step) => Choice::Late(self.op_as(op, places, to), step),
+            Choice::Begin(client) => Choice::Begin(self.client_as(client, to)),
             Choice::Strike(rule, op, step) => {
                 Choice::Strike(rule, self.op_as(op, places, to), step)
             }

@@ -168,3 +168,72 @@ fn reductions_lose_no_finding_of_generated_programs() {
     assert!(lost.is_empty(), "{} programs\n{}", lost.len(), lost.join("\n\n"));
     assert!(compared > programs / 4 && wrong > compared / 5, "{compared} compared, {wrong} wrong");
 }
+
+/// What `explore` says of one client or more with these scripts, asked for reads.
+fn holds(pattern: &str, sections: &str, clients: &[&[&str]]) -> bool {
+    let sections = format!("{sections}[explore]\nproperty = ['reads', 'final-state']\n");
+    let explored = explore(&subject(&program(pattern, &sections, clients)), REDUCED, u64::MAX);
+    assert!(explored.complete, "{:?}", explored.verdict);
+    !explored.findings.iter().any(|(found, _)| found.kind == Kind::StaleRead)
+}
+
+/// An item of TTL n is gone at a tick that is more than n - 1 and at most n seconds away.
+#[test]
+fn an_item_lives_for_any_time_from_a_second_less_than_its_ttl() {
+    let wait = |pause: &str| {
+        let read = format!("read 0 after {pause}");
+        holds("read-through", "[cache]\nttl-seconds = 2\n", &[&["read 0", &read], &["update 0"]])
+    };
+    assert!(!wait("900ms") && !wait("1800ms") && !wait("1999ms"));
+    assert!(wait("2s"), "the fill is at the start at the earliest");
+}
+
+/// Pauses below a second add up beside an expiry and beside a lag.
+#[test]
+fn short_pauses_have_their_length() {
+    let script = ["read 0", "update 0", "read 1 after 900ms", "read 0 after 900ms"];
+    assert!(holds("read-through", "[cache]\nttl-seconds = 1\n", &[&script]));
+    assert!(!holds("read-through", "[cache]\nttl-seconds = 2\n", &[&script]));
+    let lag = "[database]\nreplica-lag = '100ms'\n";
+    assert!(holds("no-cache", lag, &[&["update 0", "read 0 after 500ms"]]));
+    assert!(!holds("no-cache", lag, &[&["update 0", "read 0 after 90ms"]]));
+}
+
+/// A select that takes up to a second reaches beyond a second delete after half of one, and one
+/// that takes less does not.
+#[test]
+fn timeouts_bound_what_can_overlap() {
+    let stale = |timeout: &str| {
+        let text = program(
+            "delayed-double-delete",
+            &format!("[database]\ntimeout = '{timeout}'\n[explore]\nproperty = ['final-state']\n"),
+            &[&["read 0"], &["update 0"]],
+        );
+        kinds(&text).contains(&Kind::Stale)
+    };
+    assert!(stale("1s"));
+    assert!(!stale("400ms"));
+}
+
+/// The times of a counterexample are such that it is shown again by them, on servers too.
+#[test]
+fn a_counterexample_is_shown_again_at_its_times() {
+    let text = program(
+        "read-through",
+        "[cache]\nttl-seconds = 2\n[explore]\nproperty = ['reads']\n",
+        &[&["read 0", "read 0 after 1800ms"], &["update 0"]],
+    );
+    let subject = subject(&text);
+    let explored = explore(&subject, REDUCED, u64::MAX);
+    let go_on = &mut |_: &_| ControlFlow::Continue(());
+    let smallest = explore::smallest(&subject, &explored.findings[0].0, go_on).unwrap().unwrap();
+    assert_eq!(smallest.times.len(), smallest.choices.len());
+    assert!(*smallest.times.last().unwrap() >= 1_800_000_000, "{:?}", smallest.times);
+    let (replayed, _) = smallest.replay(&Registry::built_in(), &common::servers()).unwrap();
+    assert!(smallest.is_confirmed_by(&replayed), "{replayed:?}");
+    // A millisecond after the last moment at which its entry can be there.
+    let mut late = smallest.clone();
+    *late.times.last_mut().unwrap() = 2_001_000_000;
+    let (replayed, _) = late.replay(&Registry::built_in(), &common::servers()).unwrap();
+    assert!(!late.is_confirmed_by(&replayed), "{replayed:?}");
+}
