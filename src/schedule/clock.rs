@@ -160,10 +160,10 @@ impl Clock {
     }
 
     /// Only moments at which these clients have been told what they were told.
-    pub fn told_before(&self, mut zone: Zone<Var>, clients: &[usize]) -> Option<Zone<Var>> {
-        let told = clients.iter().map(|client| Var::Told(*client, self.told[*client].0));
-        let mut known = told.filter(|told| self.zone.has(*told)).collect::<Vec<_>>().into_iter();
-        known.all(|told| zone.bound(told, Var::Next, 0)).then_some(zone)
+    pub fn told_before(&self, mut zone: Zone<Var>, clients: Vec<usize>) -> Option<Zone<Var>> {
+        let told = clients.into_iter().map(|client| Var::Told(client, self.told[client].0));
+        let mut told = told.filter(|told| self.zone.has(*told));
+        told.all(|told| zone.bound(told, Var::Next, 0)).then_some(zone)
     }
 
     /// Only moments before a client's pause is over.

@@ -202,17 +202,7 @@ impl Stepper<'_> {
             .try_fold(zone, |zone, client| clock.before_begin(zone, client))?;
         match choice {
             Choice::Begin(client) => clock.at_begin(zone, self.world.place_of_client(client)),
-            Choice::StrikeClient(_, client) => {
-                let client = self.world.place_of_client(client);
-                let process = self.world.process_of(client);
-                let ended = |other: &usize| {
-                    let mate = *other == client || self.world.process_of(*other) == process;
-                    mate && !self.is_to_begin(*other)
-                };
-                let ended: Vec<usize> = (0..self.world.client_count()).filter(ended).collect();
-                clock.told_before(zone, &ended)
-            }
-            _ => Some(zone),
+            _ => clock.told_before(zone, self.ended_by(choice, |client| !self.is_to_begin(client))),
         }
     }
 
@@ -355,25 +345,31 @@ impl Stepper<'_> {
         }
     }
 
-    /// Clients whose next operations a choice lets outlive their process.
-    fn outlive(&self, choice: Choice) -> Vec<usize> {
+    /// Clients of this kind whose operations a choice ends: one that is cancelled, or all of a
+    /// process that dies. Whose step the choice is about is left out.
+    fn ended_by(&self, choice: Choice, is_meant: impl Fn(usize) -> bool) -> Vec<usize> {
         let (rule, victim, own) = match choice {
             Choice::StrikeClient(rule, client) => (rule, client, None),
             Choice::StrikeAfter(rule, op, _) | Choice::StrikeFlying(rule, op, _) => {
-                (rule, op.client(), Some(self.world.place_of_client(op.client())))
+                (rule, op.client(), Some(op.client()))
             }
             _ => return Vec::new(),
         };
-        if self.world.fault(rule).what != What::Crash {
-            return Vec::new();
-        }
-        let process = self.world.process_of(self.world.place_of_client(victim));
-        let waits = |client: &usize| {
-            self.world.process_of(*client) == process
-                && Some(*client) != own
-                && self.is_to_begin(*client)
+        let place = |client| self.world.place_of_client(client);
+        let (victim, own) = (place(victim), own.map(place));
+        let process = self.world.process_of(victim);
+        let dies = self.world.fault(rule).what == What::Crash;
+        let ends = |client: &usize| match dies {
+            true => self.world.process_of(*client) == process,
+            false => *client == victim,
         };
-        (0..self.world.client_count()).filter(waits).collect()
+        let clients = (0..self.world.client_count()).filter(ends);
+        clients.filter(|client| Some(*client) != own && is_meant(*client)).collect()
+    }
+
+    /// Clients whose next operations a choice lets outlive their process.
+    fn outlive(&self, choice: Choice) -> Vec<usize> {
+        self.ended_by(choice, |client| self.is_to_begin(client))
     }
 
     /// Of a process that dies, operations that have not begun: their clients begin them when they

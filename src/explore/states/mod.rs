@@ -149,6 +149,38 @@ fn a_state_that_is_gone_back_to_is_the_one_that_was_left() {
     assert_eq!(walks(&programs, 4), Ok(()));
 }
 
+/// Whoever is cancelled leaves the others of its process alone: a select's answer may come after.
+#[test]
+fn a_cancel_hurries_nobody_else() {
+    let subject = programs::subject(
+        "cancel",
+        "claim = '-'\npattern = 'read-through'\n[workload]\nrows = 2\n\
+         [[workload.group]]\nclients = 1\nscript = ['read 0']\n\
+         [[workload.group]]\nclients = 1\nscript = ['read 1']\n\
+         [[workload.group]]\nclients = 1\nscript = ['update 0 after 500ms']\n\
+         [[workload.group]]\nclients = 1\nscript = ['read 1']\n\
+         [[fault]]\ndo = 'cancel'\non = '*'\nclients = [1]\n[explore]\nfaults = 1\n",
+    );
+    let schedule = [
+        "step c0#1 1",
+        "step c0#1 2",
+        "step c1#1 1",
+        "fault-client 0 c1",
+        // So the cancel was within the first 50 ms.
+        "step c3#1 1",
+        // Half a second later at the least; the fill of the first is still to come.
+        "step c2#1 1",
+        "step c0#1 3",
+    ];
+    start(&subject, &mut |stepper, _| {
+        for text in schedule {
+            let choice: Choice = text.parse().unwrap();
+            assert!(stepper.options().contains(&choice), "{text}: {:?}", stepper.options());
+            stepper.take(choice).unwrap();
+        }
+    });
+}
+
 /// What can be seen of a state: what can happen, by the names of the state's form, and what is
 /// wrong where all is done.
 type View = (Vec<Choice>, Option<Vec<Finding>>);

@@ -7,7 +7,7 @@ use crate::pattern::Registry;
 use crate::run::metrics;
 use crate::scenario::{Known, OnTimeout, Property, find_files, parse};
 
-fn subject(file: &str, text: &str) -> Subject {
+pub(super) fn subject(file: &str, text: &str) -> Subject {
     let registry = Registry::built_in();
     let metrics = metrics::specs();
     let known = Known {
