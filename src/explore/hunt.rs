@@ -13,7 +13,7 @@ use super::finding::Finding;
 use super::judge::{self, Question};
 use super::search::{Models, node_names};
 use super::subject::Subject;
-use super::timing::needed;
+use super::timing::with_enough;
 use crate::history::record::History;
 use crate::operation::OpKind;
 use crate::run::Sample;
@@ -119,15 +119,8 @@ pub(crate) fn walk_once(
     walker: Walker,
     swarm: bool,
 ) -> Result<Walked, RunError> {
-    let mut timing = needed(subject, &Extent::default());
-    loop {
-        let (walked, extent) = walk_timed(subject, timing, seed, walker, swarm)?;
-        let more = needed(subject, &extent);
-        if more <= timing {
-            return Ok(walked);
-        }
-        timing = more;
-    }
+    let walk = |timing| walk_timed(subject, timing, seed, walker, swarm);
+    Ok(with_enough(subject, walk)?.0)
 }
 
 fn walk_timed(

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::finding::Finding;
 use super::judge::{self, Question};
 use super::subject::{Ends, Subject};
-use super::timing::{in_time, needed};
+use super::timing::{in_time, needed, with_enough};
 use super::window;
 use crate::backend::memcached_model::{Limits as NodeLimits, Nodes};
 use crate::history::record::History;
@@ -88,24 +88,16 @@ pub(crate) fn explore_until(
     watch: Watch<'_>,
     wanted: &mut dyn FnMut(&Finding) -> ControlFlow<()>,
 ) -> Result<Exploration, RunError> {
-    let mut timing = needed(subject, &Extent::default());
-    loop {
-        let models = &mut Models::of(subject);
-        let (mut exploration, extent) =
-            explore_timed(subject, models, timing, search, limits, watch, wanted)?;
-        let more = needed(subject, &extent);
-        if more > timing {
-            timing = more;
-            continue;
-        }
-        if extent.asks_time && exploration.verdict == Verdict::Holds {
-            exploration.verdict = Verdict::Unknown(
-                "the pattern asks for the time, and not all that it can be told was searched"
-                    .to_owned(),
-            );
-        }
-        return Ok(exploration);
+    let (mut exploration, extent) = with_enough(subject, |timing| {
+        explore_timed(subject, &mut Models::of(subject), timing, search, limits, watch, wanted)
+    })?;
+    if extent.asks_time && exploration.verdict == Verdict::Holds {
+        exploration.verdict = Verdict::Unknown(
+            "the pattern asks for the time, and not all that it can be told was searched"
+                .to_owned(),
+        );
     }
+    Ok(exploration)
 }
 
 /// The same on servers that are empty for each schedule and have the models' names. Only orders
@@ -297,7 +289,7 @@ impl Collector<'_> {
         if !missed && found.iter().all(|finding| looks(finding) >= LOOKS_MAX) {
             return Ok(Vec::new());
         }
-        let seen = in_time(self.subject, choices, &self.question)?.unwrap_or_default();
+        let seen = in_time(self.subject, choices)?.unwrap_or_default();
         for finding in found {
             if !seen.iter().any(|other| other.kind == finding.kind && other.key == finding.key) {
                 self.doubtful = true;

@@ -67,7 +67,7 @@ pub(super) fn as_found(
 ) -> Result<Counterexample, RunError> {
     let mut result = None;
     let names = node_names(subject);
-    let moments = moments(subject, choices)?;
+    let moments = moments(subject, choices)?.unwrap_or_default();
     Models::at(subject, &moments.phases).with(&mut |cache, database| {
         let (replayed, history) = replay::run(subject, choices, &moments, &names, cache, database)?;
         // Its key may have another name than where the finding was first seen.

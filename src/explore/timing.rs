@@ -5,7 +5,7 @@
 //! the time that any one step may take. Else the search looks at what has its length.
 
 use super::finding::Finding;
-use super::judge::{self, Question};
+use super::replay;
 use super::search::{Models, node_names};
 use super::subject::Subject;
 use crate::fault::What;
@@ -55,26 +55,47 @@ pub(crate) fn needed(subject: &Subject, extent: &Extent) -> Timing {
     }
 }
 
-/// When the choices of a schedule can have happened, at the earliest; empty where only their
-/// order counts.
-pub(crate) fn moments(subject: &Subject, choices: &[Choice]) -> Result<Moments, RunError> {
+/// Does something with as much of time as it needs, beginning with the least: what it was done
+/// with at last says how long everything took.
+pub(crate) fn with_enough<T>(
+    subject: &Subject,
+    mut run: impl FnMut(Timing) -> Result<(T, Extent), RunError>,
+) -> Result<(T, Extent), RunError> {
+    let mut timing = needed(subject, &Extent::default());
+    loop {
+        let (result, extent) = run(timing)?;
+        let more = needed(subject, &extent);
+        if more <= timing {
+            return Ok((result, extent));
+        }
+        timing = more;
+    }
+}
+
+/// When the choices of a schedule can have happened, at the earliest; no times where only their
+/// order counts. `None` when they cannot have happened at different moments.
+pub(crate) fn moments(subject: &Subject, choices: &[Choice]) -> Result<Option<Moments>, RunError> {
     let plan = subject.plan();
     let names = node_names(subject);
     let mut program = subject.program(&plan, &names);
     program.timing = Timing::Expiry;
     program.solves = true;
     program.symmetry = false;
-    let mut moments = Moments::default();
+    let mut moments = None;
     Models::of(subject).with(&mut |cache, database| {
         let mut stepper = program.start(cache, database)?;
         for choice in choices {
-            stepper.take(*choice)?;
+            match stepper.take(*choice) {
+                Err(RunError::NothingLeft { .. }) => return Ok(()),
+                taken => taken?,
+            };
         }
         let timed = choices.iter().any(|choice| choice.is_about_time());
-        if timed || needed(subject, stepper.extent()) > Timing::Order {
-            let (times, phases) = stepper.solution(names.len()).expect("it has a clock");
-            moments = Moments { times, phases };
-        }
+        let decides = timed || needed(subject, stepper.extent()) > Timing::Order;
+        moments = Some(match stepper.solution(names.len()).filter(|_| decides) {
+            Some((times, phases)) => Moments { times, phases },
+            None => Moments::default(),
+        });
         Ok(())
     })?;
     Ok(moments)
@@ -85,26 +106,13 @@ pub(crate) fn moments(subject: &Subject, choices: &[Choice]) -> Result<Moments, 
 pub(crate) fn in_time(
     subject: &Subject,
     choices: &[Choice],
-    question: &Question<'_>,
 ) -> Result<Option<Vec<Finding>>, RunError> {
-    let plan = subject.plan();
+    let Some(moments) = moments(subject, choices)? else { return Ok(None) };
     let names = node_names(subject);
-    let mut program = subject.program(&plan, &names);
-    program.symmetry = false;
-    let moments = moments(subject, choices)?;
     let mut found = None;
     Models::at(subject, &moments.phases).with(&mut |cache, database| {
-        let mut stepper = program.start(cache, database)?;
-        stepper.follow(&moments.times);
-        for choice in choices {
-            if !choice.is_about_time() && !stepper.options().contains(choice) {
-                return Ok(());
-            }
-            stepper.take(*choice)?;
-        }
-        let deadlocks = stepper.deadlocks();
-        let (history, cache, database) = stepper.at_rest()?;
-        found = Some(judge::judge(history, cache, database, deadlocks, question)?);
+        let (replayed, _) = replay::run(subject, choices, &moments, &names, cache, database)?;
+        found = replayed.divergence.is_none().then_some(replayed.findings);
         Ok(())
     })?;
     Ok(found)

@@ -20,7 +20,7 @@ impl Stepper<'_> {
         work.round.clear();
         work.late.clear();
         self.progress.invoked[client] = true;
-        self.begin_now(client);
+        self.goes_on_now(client);
         self.world.tick_now(client)
     }
 

@@ -11,7 +11,7 @@ use super::zone::Zone;
 use crate::step::{Key, NodeId};
 
 /// A second, in the nanoseconds of a zone.
-const SECOND: i64 = 1_000_000_000;
+pub(super) const SECOND: i64 = 1_000_000_000;
 /// Ticks at which an item could be gone, of a node whose ticks are known, at the most. Beyond
 /// that its tick counts as unknown, which takes more schedules for feasible.
 const TICKS_MAX: i64 = 16;
@@ -41,7 +41,7 @@ pub(super) enum Var {
 pub(super) struct Window {
     pub flight: usize,
     /// When what led to it was told.
-    since: Var,
+    pub since: Var,
     /// The pause before it is sent.
     pub after: i64,
     /// How long its caller waits; `None` when nothing bounds it.
@@ -65,6 +65,13 @@ pub(super) struct Item {
     pub seconds: i64,
     /// At which tick after the one that is known, where an observation has told.
     pub tick: Option<i64>,
+}
+
+impl Item {
+    /// The first and the last moment at which it can go, counted from when its TTL began.
+    fn span(&self) -> (i64, i64) {
+        ((self.seconds - 1) * SECOND + 1, self.seconds * SECOND)
+    }
 }
 
 /// A commit that a lagging replica may not have.
@@ -96,7 +103,7 @@ pub(super) enum Expiry {
 /// All moments that a schedule can have had.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Clock {
-    zone: Zone<Var>,
+    pub zone: Zone<Var>,
     /// By client: how often it was told something, and for how long it has paused since.
     pub told: Vec<(u32, i64)>,
     pub windows: Vec<Window>,
@@ -106,9 +113,9 @@ pub(super) struct Clock {
     /// Whether items are followed.
     pub expires: bool,
     /// All moments are kept, to be told in the end.
-    solves: bool,
-    ids: u32,
-    moments: u32,
+    pub solves: bool,
+    pub ids: u32,
+    pub moments: u32,
 }
 
 impl Clock {
@@ -199,7 +206,7 @@ impl Clock {
     /// An item that a step at `Var::Next` is about.
     pub fn expiry(&self, zone: &Zone<Var>, item: &Item) -> Expiry {
         let stored = Var::Stored(item.id);
-        let (first, last) = ((item.seconds - 1) * SECOND + 1, item.seconds * SECOND);
+        let (first, last) = item.span();
         if zone.most(Var::Next, stored).is_some_and(|most| most < first) {
             return Expiry::Alive;
         }
@@ -223,7 +230,7 @@ impl Clock {
             return vec![0];
         }
         let stored = Var::Stored(item.id);
-        let (first, last) = ((item.seconds - 1) * SECOND + 1, item.seconds * SECOND);
+        let (first, last) = item.span();
         let span = zone.most(tick, stored).zip(zone.most(stored, tick));
         let ticks = span.map(|(later, earlier)| {
             (first - later).div_euclid(SECOND)..=(last + earlier).div_euclid(SECOND)
@@ -244,7 +251,7 @@ impl Clock {
         tick: i64,
     ) -> Option<Zone<Var>> {
         let stored = Var::Stored(item.id);
-        let (first, last) = ((item.seconds - 1) * SECOND + 1, item.seconds * SECOND);
+        let (first, last) = item.span();
         let any = if tick == UNKNOWN {
             match gone {
                 false => zone.bound(Var::Next, stored, last - 1),
@@ -402,7 +409,7 @@ impl Clock {
     pub fn over(&self) -> Vec<(NodeId, Key)> {
         let is_over = |item: &&Item| {
             let since = self.zone.least(Var::Now, Var::Stored(item.id));
-            since.is_some_and(|since| since >= item.seconds * SECOND)
+            since.is_some_and(|since| since >= item.span().1)
         };
         self.items.iter().filter(is_over).map(|item| (item.node, item.key.clone())).collect()
     }
@@ -420,16 +427,6 @@ impl Clock {
             Var::Commit(id) => (4, commit(id).unwrap_or(usize::MAX), id, None),
         });
         vars
-    }
-
-    /// By how much one moment is later than another at the most.
-    pub fn most(&self, a: Var, b: Var) -> Option<i64> {
-        self.zone.most(a, b)
-    }
-
-    /// From which of the moments in order a window counts.
-    pub fn place_in(window: &Window, order: &[Var]) -> Option<usize> {
-        order.iter().position(|var| *var == window.since)
     }
 
     /// What may still be there at the end is there.

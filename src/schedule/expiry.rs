@@ -1,9 +1,8 @@
 //! What a [`Stepper`] keeps of items that will be gone by themselves.
 
 use super::choice::Choice;
-use super::clock::{Clock, UNKNOWN};
+use super::clock::{Clock, SECOND, UNKNOWN};
 use super::error::RunError;
-use super::pace::SECOND_NANOS;
 use super::stepper::Stepper;
 use super::world::World;
 use crate::fault::What;
@@ -40,7 +39,7 @@ impl Stepper<'_> {
         }
         let left = |world: &World<'_>, node, key: &Key| {
             let expiry = world.expiry(node, key).filter(|at| *at < Time::UNTOLD)?;
-            Some(expiry.0.saturating_sub(now.0).div_ceil(SECOND_NANOS) as i64)
+            Some(expiry.0.saturating_sub(now.0).div_ceil(SECOND as u64) as i64)
         };
         for place in (0..clock.items.len()).rev() {
             let (node, key) = (clock.items[place].node, clock.items[place].key.clone());

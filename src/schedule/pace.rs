@@ -1,11 +1,10 @@
 //! What a [`Stepper`] keeps of time: which moments its choices can have had, where that decides
 //! what happens, and how long everything takes at the most, which says whether it decides.
 
-use std::hash::Hash;
 use std::time::Duration;
 
 use super::choice::Choice;
-use super::clock::{Clock, Expiry, Only, Var};
+use super::clock::{Clock, Commit, Expiry, Item, Only, Var, Window};
 use super::error::RunError;
 use super::expiry::Stored;
 use super::identity::Fold128;
@@ -91,9 +90,6 @@ pub(crate) struct Paces {
 
 /// Time for some steps in the memory of a process, one after the other.
 const LOCAL_NANOS: i64 = 1_000;
-
-/// A second.
-pub(super) const SECOND_NANOS: u64 = 1_000_000_000;
 
 pub(super) fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX / 4)
@@ -219,10 +215,7 @@ impl Stepper<'_> {
             | Choice::Sees(op, step, _)
             | Choice::Late(op, step) => {
                 let all = self.progress.flying.iter().chain(&self.progress.sleeping);
-                all.copied().find(|flight| {
-                    let flight = self.world.flight(*flight);
-                    flight.op == op && flight.number == step
-                })
+                all.copied().find(|flight| self.is_step(*flight, op, step))
             }
             _ => None,
         }
@@ -236,18 +229,21 @@ impl Stepper<'_> {
             None => Time(self.world.now().0 + 1),
         };
         self.world.advance(now);
-        let Some(flight) = self.flight_of(choice).filter(|_| choice.is_about_time()) else {
-            let flight = self.flight_of(choice);
-            let zone = self.progress.clock.is_some().then(|| self.moments_of(choice, flight));
-            if let (Some(clock), Some(zone)) = (&mut self.progress.clock, zone) {
-                let Some(zone) = zone else { return Err(self.nothing_left()) };
+        let flight = self.flight_of(choice);
+        if choice.is_about_time() {
+            if let Some(flight) = flight {
+                self.tell_time(choice, flight)?;
+            }
+            return Ok(true);
+        }
+        if self.progress.clock.is_some() {
+            let zone = self.moments_of(choice, flight).ok_or_else(|| self.nothing_left())?;
+            if let Some(clock) = &mut self.progress.clock {
                 clock.move_to(zone);
                 clock.only = None;
             }
-            return Ok(choice.is_about_time());
-        };
-        self.tell_time(choice, flight)?;
-        Ok(true)
+        }
+        Ok(false)
     }
 
     /// Takes something about time for true that the next choice depends on.
@@ -261,12 +257,8 @@ impl Stepper<'_> {
             }
             return Ok(());
         }
-        let (Some(clock), Some(zone)) = (
-            &self.progress.clock,
-            self.progress.clock.as_ref().and_then(|_| self.moments_of(choice, Some(flight))),
-        ) else {
-            return Ok(());
-        };
+        let Some(clock) = &self.progress.clock else { return Ok(()) };
+        let zone = self.moments_of(choice, Some(flight)).ok_or_else(|| self.nothing_left())?;
         let looked_at = self.looks_at(flight).map(|(node, key)| (node, key.clone()));
         let item = looked_at.as_ref().and_then(|(node, key)| clock.item(*node, key));
         let (mut told, mut seen) = (None, None);
@@ -430,35 +422,43 @@ impl Stepper<'_> {
     /// Feeds all moments that a state can have come at, as differences, to a hasher.
     pub(super) fn fingerprint_clock(&self, places: &Places, into: &mut Fold128) {
         let Some(clock) = &self.progress.clock else { return };
+        let Clock {
+            zone,
+            told,
+            windows,
+            items,
+            commits,
+            only,
+            // The same for a whole search.
+            expires: _,
+            solves: _,
+            // Numbers without a meaning: they give variables their names.
+            ids: _,
+            moments: _,
+        } = clock;
         let order = clock.in_order(|client| places.place_of(client));
         for a in &order {
-            let row: Vec<Option<i64>> = order.iter().map(|b| clock.most(*a, *b)).collect();
+            let row: Vec<Option<i64>> = order.iter().map(|b| zone.most(*a, *b)).collect();
             feed("Clock.zone", &row, into);
         }
-        let mut windows: Vec<_> = clock
-            .windows
-            .iter()
-            .map(|window| {
-                let (op, number, _) = self.name(window.flight, places);
-                let since = Clock::place_in(window, &order);
-                (op, number, window.after, window.timeout, since)
-            })
-            .collect();
+        let window = |Window { flight, since, after, timeout }: &Window| {
+            let (op, number, _) = self.name(*flight, places);
+            (op, number, *after, *timeout, order.iter().position(|var| var == since))
+        };
+        let mut windows: Vec<_> = windows.iter().map(window).collect();
         windows.sort_unstable();
         feed("Clock.windows", &windows, into);
-        let mut items: Vec<_> = clock
-            .items
-            .iter()
-            .map(|item| (item.node, &item.key, item.seconds, item.tick))
-            .collect();
+        let item =
+            |Item { id: _, node, key, seconds, tick }: &Item| (*node, key.clone(), *seconds, *tick);
+        let mut items: Vec<_> = items.iter().map(item).collect();
         items.sort_unstable();
         feed("Clock.items", &items, into);
-        let rows: Vec<_> = clock.commits.iter().map(|commit| commit.row).collect();
+        let rows: Vec<_> = commits.iter().map(|Commit { id: _, row }| *row).collect();
         feed("Clock.commits", &rows, into);
-        let only = clock.only.map(|only| (self.name(only.flight, places), only.now));
+        let only = only.map(|Only { flight, now }| (self.name(flight, places), now));
         feed("Clock.only", &only, into);
-        let pauses: Vec<i64> =
-            (0..clock.told.len()).map(|place| clock.told[places.client_at(place)].1).collect();
-        pauses.hash(into);
+        // How often each was told something is a name too.
+        let pauses: Vec<i64> = (0..told.len()).map(|at| told[places.client_at(at)].1).collect();
+        feed("Clock.told", &pauses, into);
     }
 }

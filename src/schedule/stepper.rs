@@ -213,10 +213,13 @@ impl<'a> Stepper<'a> {
                 self.end_abruptly(choice, effects)
             }
             Choice::Wake(op, step) => {
-                let flight = self.progress.sleeping.remove(self.place_of_sleeper(op, step));
+                let mut sleeping = self.progress.sleeping.iter();
+                let place = sleeping.position(|flight| self.is_step(*flight, op, step));
+                let place = place.expect("only what is offered is chosen");
+                let flight = self.progress.sleeping.remove(place);
                 let client = self.world.pending(flight).client;
                 effects.client = Some(client);
-                self.begin_now(client);
+                self.goes_on_now(client);
                 self.world.wake(flight)
             }
             Choice::Begin(client) => {
@@ -286,18 +289,13 @@ impl<'a> Stepper<'a> {
 
     /// The place of a step among those under way.
     pub(super) fn place_of(&self, op: OpId, step: u32) -> Option<usize> {
-        self.progress.flying.iter().position(|flight| {
-            let flight = self.world.flight(*flight);
-            flight.op == op && flight.number == step
-        })
+        self.progress.flying.iter().position(|flight| self.is_step(*flight, op, step))
     }
 
-    fn place_of_sleeper(&self, op: OpId, step: u32) -> usize {
-        let found = self.progress.sleeping.iter().position(|flight| {
-            let pending = self.world.pending(*flight);
-            pending.op == op && pending.number == step
-        });
-        found.expect("only what is offered is chosen")
+    /// Whether a flight is this step.
+    pub(super) fn is_step(&self, flight: usize, op: OpId, step: u32) -> bool {
+        let flight = self.world.flight(flight);
+        flight.op == op && flight.number == step
     }
 
     /// An operation is cancelled, or a process dies. Steps that had not left it never take
@@ -329,7 +327,7 @@ impl<'a> Stepper<'a> {
         }
         for (client, epoch) in epochs.into_iter().enumerate() {
             if self.world.epoch(client) != epoch && !kept.contains(&client) {
-                self.begin_now(client);
+                self.goes_on_now(client);
             }
         }
         for flight in mine {
@@ -367,7 +365,7 @@ impl<'a> Stepper<'a> {
     }
 
     /// What a client does next it does from now on.
-    pub(super) fn begin_now(&mut self, client: usize) {
+    pub(super) fn goes_on_now(&mut self, client: usize) {
         self.progress.spent[client] = (0, 0);
         if let Some(clock) = &mut self.progress.clock {
             clock.tell_now(client);

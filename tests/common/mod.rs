@@ -4,10 +4,12 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use staleproof::pattern::Registry;
+use staleproof::operation::Reply;
+use staleproof::pattern::{Cx, Failure, Registry};
 use staleproof::run::{self, DatabaseChoice, Run, ScenarioResult, Servers, metrics};
 use staleproof::scenario::{Known, Problem, Scenario, parse};
 use staleproof::seed::Seed;
+use staleproof::step::RowId;
 
 pub fn try_scenario(text: &str, registry: &Registry) -> Result<Scenario, Vec<Problem>> {
     let specs = metrics::specs();
@@ -50,6 +52,19 @@ pub fn run_once(text: &str, seed: u64) -> Run {
 /// All runs of a scenario given as text.
 pub fn result(text: &str) -> ScenarioResult {
     run::run(&scenario(text), "test.toml", &Registry::built_in(), &servers(), &mut ()).unwrap()
+}
+
+/// A read through the cache, as patterns of tests do it.
+pub async fn read(cx: &Cx, id: RowId) -> Result<Reply, Failure> {
+    let key = cx.key(id);
+    if let Some(hit) = cx.cache.get(&key).await? {
+        return Ok(Reply::Row(Some(cx.open(&hit)?)));
+    }
+    let row = cx.db.select(id).await?;
+    if let Some(row) = &row {
+        cx.cache.set(&key, cx.seal(row), cx.ttl()).await?;
+    }
+    Ok(Reply::Row(row))
 }
 
 /// The steps that an operation took, by name, in the order in which they took effect.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use crate::common;
+use crate::common::{self, read};
 use staleproof::explore::{
     Hunt, Hunted, Kind, Limits, Shard, Subject, Verdict, explore, hunt, narrow,
 };
@@ -131,19 +131,8 @@ async fn patient(cx: &Cx, op: Op) -> Result<Reply, Failure> {
     }
 }
 
-/// What most mutants share: cache-aside, correct but for the race that every mutant's test
-/// leaves out.
-async fn read(cx: &Cx, id: RowId) -> Result<Reply, Failure> {
-    let key = cx.key(id);
-    if let Some(hit) = cx.cache.get(&key).await? {
-        return Ok(Reply::Row(Some(cx.open(&hit)?)));
-    }
-    let row = cx.db.select(id).await?;
-    if let Some(row) = &row {
-        cx.cache.set(&key, cx.seal(row), cx.ttl()).await?;
-    }
-    Ok(Reply::Row(row))
-}
+// Most mutants read by `common::read`: cache-aside, correct but for the race that every mutant's
+// test leaves out.
 
 /// The delete is skipped in about one of a thousand writes.
 async fn forgetful(cx: &Cx, op: Op) -> Result<Reply, Failure> {

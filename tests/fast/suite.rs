@@ -5,19 +5,11 @@ use staleproof::operation::{Action, Op, Reply};
 use staleproof::pattern::{Cx, Failure, Registry};
 use staleproof::suite::{Problem, check_in};
 
+use crate::common;
+
 async fn read_through(cx: &Cx, op: Op) -> Result<Reply, Failure> {
     match op.action {
-        Action::Read(id) => {
-            let key = cx.key(id);
-            if let Some(hit) = cx.cache.get(&key).await? {
-                return Ok(Reply::Row(Some(cx.open(&hit)?)));
-            }
-            let row = cx.db.select(id).await?;
-            if let Some(row) = &row {
-                cx.cache.set(&key, cx.seal(row), cx.ttl()).await?;
-            }
-            Ok(Reply::Row(row))
-        }
+        Action::Read(id) => common::read(cx, id).await,
         write => Ok(cx.db.apply(&write).await?.reply()),
     }
 }

@@ -378,7 +378,7 @@ fn states_of_one_name_have_one_future() {
 }
 
 /// Terms that may be left out of a copy or a name without a test noticing, and why.
-const NOT_NOTICED: [(&str, &str); 26] = [
+const NOT_NOTICED: [(&str, &str); 27] = [
     ("Actor.doing", "what is under way has steps under way, or has been told something"),
     ("Background.waiting", "background work that does not wait is under way"),
     ("Bypass.count", "it names the next writer, and nobody asks for names"),
@@ -386,6 +386,7 @@ const NOT_NOTICED: [(&str, &str); 26] = [
     ("Clock.commits", "the database's own name has what was committed"),
     ("Clock.items", "the node's own name has their TTLs, and no small program needs two ticks"),
     ("Clock.only", "the moment that it holds fast is in the differences between moments"),
+    ("Clock.told", "the pause before a step that is under way is in its window too"),
     ("Clock.windows", "pauses and timeouts follow from the steps, since when from the moments"),
     ("Current.effects", "steps sent and answers seen are in the trail"),
     ("Current.transaction_effects", "as are those within a transaction"),

@@ -60,17 +60,7 @@ impl Drop for LastWish<'_> {
 /// Cache-aside whose writer deletes the entry also where its operation is dropped.
 async fn careful(cx: &Cx, op: Op) -> Result<Reply, Failure> {
     let (id, write) = match op.action {
-        Action::Read(id) => {
-            let key = cx.key(id);
-            if let Some(hit) = cx.cache.get(&key).await? {
-                return Ok(Reply::Row(Some(cx.open(&hit)?)));
-            }
-            let row = cx.db.select(id).await?;
-            if let Some(row) = &row {
-                cx.cache.set(&key, cx.seal(row), cx.ttl()).await?;
-            }
-            return Ok(Reply::Row(row));
-        }
+        Action::Read(id) => return common::read(cx, id).await,
         Action::Update(id, _) => (id, op.action),
         other => panic!("{other:?} is not asked here"),
     };
