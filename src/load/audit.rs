@@ -10,7 +10,9 @@ use crate::backend::{BackendError, Database};
 use crate::check::audit::{self, Class, Content, Judged, Versions};
 use crate::entity::Entity;
 use crate::run::audit::peek;
-use crate::step::{Answer, CacheReply, Key, NodeId, Remaining, Row, RowId, Table};
+use crate::step::{
+    Answer, CacheCommand, CacheReply, Key, MetaDelete, NodeId, Remaining, Row, RowId, Table, Win,
+};
 
 use super::link::CacheLink;
 
@@ -130,10 +132,24 @@ pub(super) fn audit(subject: &mut Subject<'_>) -> Result<Entries, BackendError> 
 fn examine(subject: &Subject<'_>, links: &mut [CacheLink], rows: &[Row], id: RowId) -> Judged {
     let key = subject.entity.key(Table(0), id);
     let node = (subject.node_of)(&key);
-    let content = match links[usize::from(node.0)].execute(&peek(&key)) {
-        Answer::Cache(CacheReply::Found(item)) => Content::Item(item),
+    let link = &mut links[usize::from(node.0)];
+    let content = match link.execute(&peek(&key)) {
+        Answer::Cache(CacheReply::Found(item)) => {
+            if item.win == Win::Won {
+                link.execute(&give_back(&key, item.cas));
+            }
+            Content::Item(item)
+        }
         Answer::Cache(CacheReply::Miss) => Content::Nothing,
         _ => Content::NoAnswer,
     };
     audit::judge(&key, &content, audit::row_of(rows, id), subject.entity, &Versions)
+}
+
+/// A real server gives the token of an item that is marked stale to whoever reads it first, the
+/// audit too: the item is marked once more, unless somebody has stored another since, so that the
+/// next reader wins. Whoever marked it may be another application: no step says so.
+fn give_back(key: &Key, cas: u64) -> CacheCommand {
+    let (key, cas) = (key.clone(), Some(cas));
+    CacheCommand::MetaDelete(MetaDelete { key, cas, invalidate: true, ttl: None })
 }

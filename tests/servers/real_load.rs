@@ -9,6 +9,7 @@
     target_os = "linux"
 ))]
 
+use std::io::{Read, Write};
 use std::process::Command;
 use std::time::Duration;
 
@@ -66,6 +67,31 @@ fn patterns_that_forget_the_cache_are_stale_and_the_control_is_not() {
     let aside = load(&scenario("cache-aside"), &options());
     assert!(aside.hits > 0 && aside.p_stale.unwrap() < 0.2, "{aside}");
     assert_eq!(aside.problem, None);
+}
+
+/// What a load leaves on somebody's server: whoever reads a row next that was marked stale still
+/// wins its token.
+#[test]
+fn the_audit_of_a_load_takes_no_token() {
+    if !has_memcached() {
+        return;
+    }
+    let server = OwnServer::start(&OwnOptions::new("memcached".as_ref())).unwrap();
+    let cache = CacheChoice::servers(vec![server.address().to_owned()]);
+    // A read for each update, so that most rows are left marked.
+    let text = format!("{}mix = {{ read = 1, update = 1 }}\n", scenario("stale-lease"));
+    load_on(&text, cache, &options(), &mut |_| true).unwrap();
+    let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
+    let mut said = String::new();
+    for row in 0..8 {
+        write!(stream, "mg product:{row} s\r\n").unwrap();
+        let mut reply = [0; 64];
+        let read = stream.read(&mut reply).unwrap();
+        said.push_str(&String::from_utf8_lossy(&reply[..read]));
+    }
+    let marked = said.lines().filter(|line| line.contains(" X"));
+    assert!(marked.clone().count() > 0, "{said}");
+    assert!(marked.clone().all(|line| line.contains(" W")), "{said}");
 }
 
 #[test]
