@@ -7,6 +7,8 @@
 //! is in [`Server`] and [`Session`]; `postgres.rs` and `mariadb.rs` are the two.
 
 mod harm;
+#[cfg(test)]
+mod tests;
 
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
@@ -193,6 +195,12 @@ impl Worker {
         }
     }
 
+    /// Whether it owes no reaction. Whoever is given the session of another that does is told
+    /// what the other asked for.
+    fn is_quiet(&self) -> bool {
+        !self.busy && self.reaction.is_none()
+    }
+
     /// Looks whether there is a reaction, for at most so long.
     fn look(&mut self, limit: Duration) -> bool {
         if self.reaction.is_none() {
@@ -247,7 +255,11 @@ impl<S: Server> Sessions<S> {
         self.broken(problem)
     }
 
+    /// The session of a connection, for its next order.
     fn worker(&mut self, connection: ConnectionId) -> Result<&mut Worker, BackendError> {
+        if self.open.get(&connection).is_some_and(|worker| !worker.is_quiet()) {
+            return Err(self.cut("nobody knows what became of the connection's last statement"));
+        }
         if !self.open.contains_key(&connection) {
             let worker = match self.spare.pop() {
                 Some(worker) => worker,
@@ -399,6 +411,10 @@ impl<S: Server> Database for Sessions<S> {
                 Some(Reaction::Lost(_)) => return Ok(()),
                 _ => {}
             }
+        } else if !worker.is_quiet() {
+            // The server could not be asked what the statement waits for. Without orders its
+            // thread ends the session, and the server its transaction.
+            return Ok(());
         }
         // The session serves the next connection: what is gone is its transaction, and that
         // has ended when this returns.

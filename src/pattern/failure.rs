@@ -17,6 +17,9 @@ pub enum Failure {
     /// The database answered with an error.
     #[error("the database refused: {}", .0.name())]
     Sql(SqlError),
+    /// The reply is none to what was asked.
+    #[error("a reply of another kind than the request")]
+    OtherKind,
     /// A cached value could not be read.
     #[error("the cached value is not a row")]
     Undecodable,

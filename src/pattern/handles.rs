@@ -47,18 +47,14 @@ impl Cache {
 
     /// The value under a key.
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>, Failure> {
-        match self.call(CacheCommand::Get { key: key.clone() }).await? {
-            CacheReply::Found(item) => Ok(Some(item.value)),
-            _ => Ok(None),
-        }
+        let item = item(self.call(CacheCommand::Get { key: key.clone() }).await?)?;
+        Ok(item.map(|item| item.value))
     }
 
     /// The value under a key, and its CAS token.
     pub async fn gets(&self, key: &Key) -> Result<Option<(Bytes, u64)>, Failure> {
-        match self.call(CacheCommand::Get { key: key.clone() }).await? {
-            CacheReply::Found(item) => Ok(Some((item.value, item.cas))),
-            _ => Ok(None),
-        }
+        let item = item(self.call(CacheCommand::Get { key: key.clone() }).await?)?;
+        Ok(item.map(|item| (item.value, item.cas)))
     }
 
     /// The values under several keys: one step per key, all under way at once, because a
@@ -70,10 +66,8 @@ impl Cache {
 
     /// Reads a value and gives it a new expiry.
     pub async fn get_and_touch(&self, key: &Key, ttl: Ttl) -> Result<Option<Bytes>, Failure> {
-        match self.call(CacheCommand::GetAndTouch { key: key.clone(), ttl }).await? {
-            CacheReply::Found(item) => Ok(Some(item.value)),
-            _ => Ok(None),
-        }
+        let item = item(self.call(CacheCommand::GetAndTouch { key: key.clone(), ttl }).await?)?;
+        Ok(item.map(|item| item.value))
     }
 
     fn store(&self, verb: Verb, key: &Key, value: Bytes, ttl: Ttl) -> CacheCall<'_> {
@@ -82,17 +76,17 @@ impl Cache {
 
     /// Stores a value.
     pub async fn set(&self, key: &Key, value: Bytes, ttl: Ttl) -> Result<(), Failure> {
-        self.store(Verb::Set, key, value, ttl).await.map(|_| ())
+        done(self.store(Verb::Set, key, value, ttl).await?).map(|_| ())
     }
 
     /// Stores a value if there is none; says whether it did.
     pub async fn add(&self, key: &Key, value: Bytes, ttl: Ttl) -> Result<bool, Failure> {
-        Ok(self.store(Verb::Add, key, value, ttl).await? == CacheReply::Stored)
+        done(self.store(Verb::Add, key, value, ttl).await?)
     }
 
     /// Stores a value if there is one already; says whether it did.
     pub async fn replace(&self, key: &Key, value: Bytes, ttl: Ttl) -> Result<bool, Failure> {
-        Ok(self.store(Verb::Replace, key, value, ttl).await? == CacheReply::Stored)
+        done(self.store(Verb::Replace, key, value, ttl).await?)
     }
 
     /// Stores a value if the item is the one whose token this is.
@@ -103,17 +97,17 @@ impl Cache {
         ttl: Ttl,
         token: u64,
     ) -> Result<CasOutcome, Failure> {
-        Ok(cas_outcome(self.store(Verb::Cas(token), key, value, ttl).await?))
+        cas_outcome(self.store(Verb::Cas(token), key, value, ttl).await?)
     }
 
     /// Removes an item; says whether there was one.
     pub async fn delete(&self, key: &Key) -> Result<bool, Failure> {
-        Ok(self.call(CacheCommand::Delete { key: key.clone() }).await? == CacheReply::Deleted)
+        done(self.call(CacheCommand::Delete { key: key.clone() }).await?)
     }
 
     /// Gives an item a new expiry; says whether there was one.
     pub async fn touch(&self, key: &Key, ttl: Ttl) -> Result<bool, Failure> {
-        Ok(self.call(CacheCommand::Touch { key: key.clone(), ttl }).await? == CacheReply::Touched)
+        done(self.call(CacheCommand::Touch { key: key.clone(), ttl }).await?)
     }
 
     /// Adds to a counter; `None` when there is none.
@@ -134,26 +128,24 @@ impl Cache {
     ) -> Result<Option<u64>, Failure> {
         match self.call(CacheCommand::Arithmetic { direction, key: key.clone(), delta }).await? {
             CacheReply::Number(number) => Ok(Some(number)),
-            _ => Ok(None),
+            CacheReply::NotFound => Ok(None),
+            _ => Err(Failure::OtherKind),
         }
     }
 
     /// A meta get: leases, recache and stale marks.
     pub async fn meta_get(&self, get: MetaGet) -> Result<Option<Item>, Failure> {
-        match self.call(CacheCommand::MetaGet(get)).await? {
-            CacheReply::Found(item) => Ok(Some(item)),
-            _ => Ok(None),
-        }
+        item(self.call(CacheCommand::MetaGet(get)).await?)
     }
 
     /// A meta set.
     pub async fn meta_set(&self, set: MetaSet) -> Result<CasOutcome, Failure> {
-        Ok(cas_outcome(self.call(CacheCommand::MetaSet(set)).await?))
+        cas_outcome(self.call(CacheCommand::MetaSet(set)).await?)
     }
 
     /// A meta delete; says whether there was an item.
     pub async fn meta_delete(&self, delete: MetaDelete) -> Result<bool, Failure> {
-        Ok(self.call(CacheCommand::MetaDelete(delete)).await? == CacheReply::Deleted)
+        done(self.call(CacheCommand::MetaDelete(delete)).await?)
     }
 }
 
@@ -173,11 +165,29 @@ impl Future for CacheCall<'_> {
     }
 }
 
-fn cas_outcome(reply: CacheReply) -> CasOutcome {
+fn item(reply: CacheReply) -> Result<Option<Item>, Failure> {
     match reply {
-        CacheReply::Stored => CasOutcome::Stored,
-        CacheReply::Exists => CasOutcome::Exists,
-        _ => CasOutcome::NotFound,
+        CacheReply::Found(item) => Ok(Some(item)),
+        CacheReply::Miss => Ok(None),
+        _ => Err(Failure::OtherKind),
+    }
+}
+
+/// Whether what was asked was done.
+fn done(reply: CacheReply) -> Result<bool, Failure> {
+    match reply {
+        CacheReply::Stored | CacheReply::Deleted | CacheReply::Touched => Ok(true),
+        CacheReply::NotStored | CacheReply::NotFound | CacheReply::Exists => Ok(false),
+        _ => Err(Failure::OtherKind),
+    }
+}
+
+fn cas_outcome(reply: CacheReply) -> Result<CasOutcome, Failure> {
+    match reply {
+        CacheReply::Stored => Ok(CasOutcome::Stored),
+        CacheReply::Exists => Ok(CasOutcome::Exists),
+        CacheReply::NotFound | CacheReply::NotStored => Ok(CasOutcome::NotFound),
+        _ => Err(Failure::OtherKind),
     }
 }
 
@@ -227,17 +237,17 @@ impl Database {
 
     /// Begins a transaction.
     pub async fn begin_at(&self, isolation: Isolation) -> Result<(), Failure> {
-        self.call(DbCommand::Begin(isolation)).await.map(|_| ())
+        carried_out(self.call(DbCommand::Begin(isolation)).await?)
     }
 
     /// Commits the transaction.
     pub async fn commit(&self) -> Result<(), Failure> {
-        self.call(DbCommand::Commit).await.map(|_| ())
+        carried_out(self.call(DbCommand::Commit).await?)
     }
 
     /// Rolls the transaction back.
     pub async fn rollback(&self) -> Result<(), Failure> {
-        self.call(DbCommand::Rollback).await.map(|_| ())
+        carried_out(self.call(DbCommand::Rollback).await?)
     }
 
     /// Selects a row.
@@ -254,7 +264,7 @@ impl Database {
     pub async fn select_with(&self, id: RowId, lock: RowLock) -> Result<Option<Row>, Failure> {
         match self.call(DbCommand::Select { table: Table(0), id, lock }).await? {
             DbReply::Row(row) => Ok(row),
-            _ => Ok(None),
+            _ => Err(Failure::OtherKind),
         }
     }
 
@@ -262,7 +272,7 @@ impl Database {
     pub async fn select_where(&self, column: u8, equals: Value) -> Result<Vec<Row>, Failure> {
         match self.call(DbCommand::SelectWhere { table: Table(0), column, equals }).await? {
             DbReply::Rows(rows) => Ok(rows),
-            _ => Ok(Vec::new()),
+            _ => Err(Failure::OtherKind),
         }
     }
 
@@ -292,7 +302,7 @@ impl Database {
         let sent = columns.clone();
         let update = DbCommand::Update { table, id, writer, columns: sent, if_version: None };
         let call = DatabaseCall(self.port.call(Command::Apart(update), self.retries));
-        Ok(Change::of(id, writer, columns, written(call.await?)))
+        Ok(Change::of(id, writer, columns, written(call.await?)?))
     }
 
     /// Updates a row if it still has this version.
@@ -332,7 +342,7 @@ impl Database {
     /// Deletes a row in the name of an earlier operation.
     pub async fn delete_as(&self, writer: OpId, id: RowId) -> Result<Change, Failure> {
         let delete = DbCommand::Delete { table: Table(0), id, writer };
-        let changed = written(self.call(delete).await?).affected > 0;
+        let changed = written(self.call(delete).await?)?.affected > 0;
         Ok(Change { id, changed, row: None })
     }
 
@@ -354,7 +364,7 @@ impl Database {
                     }
                 })
                 .await?,
-            );
+            )?;
             Ok(Change::of(id, writer, columns, written))
         }
     }
@@ -390,10 +400,17 @@ enum Write {
     Update(Option<u64>),
 }
 
-fn written(reply: DbReply) -> Written {
+fn carried_out(reply: DbReply) -> Result<(), Failure> {
     match reply {
-        DbReply::Written(written) => written,
-        _ => Written::default(),
+        DbReply::Done => Ok(()),
+        _ => Err(Failure::OtherKind),
+    }
+}
+
+pub(super) fn written(reply: DbReply) -> Result<Written, Failure> {
+    match reply {
+        DbReply::Written(written) => Ok(written),
+        _ => Err(Failure::OtherKind),
     }
 }
 

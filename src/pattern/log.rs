@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::handles::written;
 use super::{Failure, Port};
 use crate::operation::OpId;
 use crate::step::{
@@ -76,16 +77,14 @@ impl Outbox {
         let columns = [Value::Integer(about.0 as i64), PENDING].into();
         // An operation changes one row at the most, so its id is the outbox row's.
         let id = RowId(writer.0);
-        self.call(DbCommand::Insert { table: self.table, id, writer, columns }).await.map(|_| ())
+        written(self.call(DbCommand::Insert { table: self.table, id, writer, columns }).await?)
+            .map(|_| ())
     }
 
     /// What is still to be done, oldest operation of each client first.
     pub async fn pending(&self) -> Result<Vec<Notice>, Failure> {
         let select = DbCommand::SelectWhere { table: self.table, column: STATE, equals: PENDING };
-        let rows = match self.call(select).await? {
-            DbReply::Rows(rows) => rows,
-            _ => Vec::new(),
-        };
+        let DbReply::Rows(rows) = self.call(select).await? else { return Err(Failure::OtherKind) };
         let notice = |row: &crate::step::Row| match row.columns.first() {
             Some(Value::Integer(about)) => Some(Notice { id: row.id, about: RowId(*about as u64) }),
             _ => None,
@@ -96,6 +95,6 @@ impl Outbox {
     /// Removes what is done.
     pub async fn remove(&self, notice: Notice) -> Result<(), Failure> {
         let (id, writer) = (notice.id, OpId::NONE);
-        self.call(DbCommand::Delete { table: self.table, id, writer }).await.map(|_| ())
+        written(self.call(DbCommand::Delete { table: self.table, id, writer }).await?).map(|_| ())
     }
 }

@@ -165,9 +165,10 @@ impl<S: Server> Sessions<S> {
         if !in_transaction {
             self.end_wrapped(connection, &reaction)?;
         }
-        if helper.look(PATIENCE) {
-            helper.reaction = None;
+        if !helper.look(PATIENCE) {
+            return Err(self.broken("nobody was chosen as the victim of a deadlock"));
         }
+        helper.reaction = None;
         let holder = helper.id;
         self.release(helper)?;
         self.answered(reaction, code, SqlError::Deadlock, |code| {
