@@ -44,7 +44,7 @@ pub struct Search {
 pub struct Effort {
     /// Schedules run to their end.
     pub schedules: u64,
-    /// Schedules given up because the rest had been searched, or was asleep.
+    /// Schedules given up because the rest had been searched, was asleep, or was too long.
     pub pruned: u64,
     /// Different states.
     pub states: u64,
@@ -240,6 +240,7 @@ impl Exhaust<'_> {
         }
         if self.path.len() >= DEPTH_MAX {
             self.effort.cut = true;
+            self.effort.pruned += 1;
             return Ok(None);
         }
         if let Some(only) = &only {

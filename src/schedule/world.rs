@@ -343,8 +343,13 @@ impl<'a> World<'a> {
             Task::Op(op) => op.as_mut().poll(&mut context).map(Finished::Op),
             Task::Tick(tick) => tick.as_mut().poll(&mut context).map(Finished::Tick),
         }));
+        let epoch = self.state.clients[client].epoch;
         self.send_all(client)?;
         self.take_marks(client);
+        if self.state.clients[client].epoch != epoch {
+            // A fault at what was sent last has ended the operation before it returned.
+            return Ok(());
+        }
         match polled {
             Ok(Poll::Pending) => self.check_not_stuck(client),
             Ok(Poll::Ready(Finished::Op(result))) => self.finish(client, Some(result)),

@@ -430,3 +430,23 @@ fn a_pattern_that_panics_is_a_finding_and_not_the_end_of_the_run() {
     assert_eq!(reported.iter().filter(|r| **r == Reported::Ok).count(), 2, "clients go on");
     assert_eq!(run.measure.panics, 2);
 }
+
+/// An operation that does not wait for its last step is over in the moment in which that is sent:
+/// a fault there ends it once.
+#[test]
+fn a_fault_at_a_step_that_nobody_waits_for_ends_one_operation() {
+    for what in ["crash", "cancel"] {
+        let text = format!(
+            "claim = '-'\npattern = 'noreply'\n[workload]\nrows = 1\n\
+             [[workload.group]]\nclients = 1\nscript = ['update 0', 'update 0', 'delete 0']\n\
+             [[fault]]\ndo = '{what}'\non = 'cache.delete'\nbudget = 1\n"
+        );
+        let history = common::run_once(&text, 1).history;
+        let ops: Vec<String> = history.ops.iter().map(|op| op.id.to_string()).collect();
+        assert_eq!(ops, ["c0#1", "c0#2", "c0#3"], "{what}");
+        assert_eq!(history.ops[0].reported, Reported::Nothing, "{what}");
+        let ends = history.ops.iter().map(|op| op.end);
+        let starts = history.ops.iter().map(|op| op.start).skip(1);
+        assert!(ends.zip(starts).all(|(end, start)| end <= start || end == Time::NEVER), "{what}");
+    }
+}
