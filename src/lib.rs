@@ -60,8 +60,8 @@
 //!   became of the invalidation. From these follows the *hazard*'s name.
 //! - In the diagram time runs downwards, a lane for each client and server. A red bar on the
 //!   cache's lane is a value that the database no longer has.
-//! - *Not tested* is no pass: a fault that never struck, a cache without hits, an expiry that a
-//!   real server's clock did not follow.
+//! - *Not tested* is no pass: a fault that never took effect, a cache without hits, an expiry
+//!   that a real server's clock did not follow.
 //! - Times in a simulation are what the scenario put in; a pattern's cost is in round trips.
 //!
 //! # In CI

@@ -29,7 +29,8 @@ Each seed is one schedule of the scenario's operations: half of the seeds take a
 happen, the others go by priorities (PCT). The lowest seed that fails is the result, whatever the
 number of threads; its operations are then cut down to the smallest program and schedule.
 
-Exit codes: 0 nothing found, 1 found, 2 wrong input, 3 a limit was reached.")]
+Exit codes: 0 nothing found, 1 found, 2 wrong input, 3 a limit was reached, 4 nothing found, but a
+fault of the scenario never took effect.")]
 pub(super) struct Arguments {
     /// The scenario file
     file: PathBuf,
@@ -179,6 +180,7 @@ fn show(
 ) -> Exit {
     let mut exit = match (hunted.failures.is_empty(), hunted.cut, limit(arguments, hunted)) {
         (false, ..) => Exit::Differs,
+        (true, 0, None) if !hunted.not_tested.is_empty() => Exit::NotTested,
         (true, 0, None) if hunted.schedules > 0 => Exit::AsExpected,
         _ => Exit::Unknown,
     };
@@ -238,6 +240,9 @@ fn text(arguments: &Arguments, hunted: &Hunted, smallest: Option<&Counterexample
             0 => writeln!(out, "nothing was looked at"),
             _ => writeln!(out, "{}", hunted.sample().sentence_of("schedule")),
         };
+        for reason in &hunted.not_tested {
+            let _ = writeln!(out, "  not tested: {reason}");
+        }
         if let Some(reason) = limit(arguments, hunted) {
             let _ = writeln!(out, "  not every seed was looked at: {reason}");
         }
@@ -295,6 +300,7 @@ fn lines(arguments: &Arguments, wanted: &Hunt, hunted: &Hunted) -> String {
         let sample = hunted.sample();
         line["reads"] = json!(sample.reads);
         line["bound"] = json!(sample.bound);
+        line["not_tested"] = json!(hunted.not_tested);
     }
     let _ = writeln!(out, "{line}");
     out

@@ -14,6 +14,7 @@ use super::judge::{self, Question};
 use super::search::{Models, node_names};
 use super::subject::Subject;
 use super::timing::with_enough;
+use super::untested;
 use crate::history::record::History;
 use crate::operation::OpKind;
 use crate::run::Sample;
@@ -95,6 +96,8 @@ pub struct Hunted {
     pub reads: u64,
     /// Why not all seeds were looked at.
     pub stopped: Option<String>,
+    /// Why, where nothing failed, something was not tested: faults that never took effect.
+    pub not_tested: Vec<String>,
 }
 
 impl Hunted {
@@ -165,6 +168,8 @@ struct Shared<'a> {
     /// Places that failed, and those whose schedules were cut off.
     seen: Mutex<Vec<(u64, Seen)>>,
     stopped: Mutex<Option<String>>,
+    /// Rules of faults that took effect.
+    struck: Mutex<Vec<bool>>,
 }
 
 enum Seen {
@@ -186,6 +191,7 @@ pub fn hunt(
         reads: AtomicU64::new(0),
         seen: Mutex::new(Vec::new()),
         stopped: Mutex::new(None),
+        struck: Mutex::new(vec![false; subject.scenario.faults.len()]),
     };
     if hunt.threads < 2 {
         look(&shared, subject, watch);
@@ -196,7 +202,7 @@ pub fn hunt(
             }
         });
     }
-    conclude(shared)
+    conclude(shared, subject)
 }
 
 /// What one thread does.
@@ -226,6 +232,8 @@ fn look(shared: &Shared<'_>, subject: &Subject, watch: &(dyn Fn() -> ControlFlow
             Ok(walked) if walked.findings.is_empty() => {
                 let reads = walked.history.ops.iter().filter(|op| op.kind == OpKind::Read).count();
                 shared.reads.fetch_add(reads as u64, Ordering::Relaxed);
+                let mut struck = shared.struck.lock().expect("no thread panics with the lock");
+                untested::note(&walked.history, &subject.scenario.faults, &mut struck);
             }
             Ok(walked) => {
                 shared.lowest.fetch_min(place, Ordering::Relaxed);
@@ -240,7 +248,7 @@ fn look(shared: &Shared<'_>, subject: &Subject, watch: &(dyn Fn() -> ControlFlow
     }
 }
 
-fn conclude(shared: Shared<'_>) -> Result<Hunted, RunError> {
+fn conclude(shared: Shared<'_>, subject: &Subject) -> Result<Hunted, RunError> {
     let hunt = shared.hunt;
     let mut seen = shared.seen.into_inner().expect("no thread panicked with the lock");
     seen.sort_by_key(|(place, _)| *place);
@@ -254,6 +262,7 @@ fn conclude(shared: Shared<'_>) -> Result<Hunted, RunError> {
         cut: 0,
         reads: if ends_early { 0 } else { shared.reads.into_inner() },
         stopped: shared.stopped.into_inner().expect("no thread panicked with the lock"),
+        not_tested: Vec::new(),
     };
     for (_, seen) in seen.into_iter().filter(|(place, _)| *place < schedules) {
         match seen {
@@ -264,6 +273,10 @@ fn conclude(shared: Shared<'_>) -> Result<Hunted, RunError> {
     }
     if schedules == hunt.share() || ends_early {
         hunted.stopped = None;
+    }
+    if hunted.failures.is_empty() && hunted.schedules > 0 {
+        let struck = shared.struck.into_inner().expect("no thread panicked with the lock");
+        hunted.not_tested = untested::reasons(subject, &untested::never(subject, &struck));
     }
     Ok(hunted)
 }

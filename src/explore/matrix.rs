@@ -226,6 +226,7 @@ fn fill(job: &Job<'_>, registry: &Registry) -> Result<Filled, String> {
     let never_struck = !subject.scenario.faults.is_empty()
         && subject.bounds.faults > 0
         && result.never_struck.len() == subject.scenario.faults.len();
+    let untested = subject.bounds.faults > 0 && !result.never_struck.is_empty();
     let (verdict, reason) = match (lasts.is_some(), result.verdict.as_str()) {
         (true, _) => (CellVerdict::Violated, None),
         (false, "unknown") => (CellVerdict::Unknown, result.reason.clone()),
@@ -234,7 +235,8 @@ fn fill(job: &Job<'_>, registry: &Registry) -> Result<Filled, String> {
             let reason = format!("{CELL_SCHEDULES_MAX} schedules were searched");
             (CellVerdict::Unknown, Some(reason))
         }
-        (false, _) if never_struck => {
+        // What was searched without one of the hazard's faults says nothing of the hazard.
+        (false, _) if never_struck || (untested && others.is_empty()) => {
             let reason = format!("no step for `{}` to strike", result.never_struck.join("`, `"));
             (CellVerdict::NotApplicable, Some(reason))
         }

@@ -22,6 +22,7 @@ mod smallest;
 mod states;
 mod subject;
 mod timing;
+mod untested;
 mod window;
 
 pub use confirm::{Confirmation, Confirmed};

@@ -8,6 +8,7 @@ use super::finding::{Finding, Lasts};
 use super::search::{Exploration, Limits, Verdict, Watch, deepen};
 use super::smallest::{CANDIDATE_SCHEDULES_MAX, as_found, smallest_within};
 use super::subject::Subject;
+use super::untested;
 use crate::scenario::{Expected, ExploreSettings, Window};
 use crate::schedule::{Choice, RunError, Search};
 
@@ -52,11 +53,12 @@ pub struct ExploreResult {
     pub counterexample: Option<Counterexample>,
     /// Places of the pattern that some schedule reached.
     pub marks: Vec<String>,
-    /// Rules of faults that struck in no schedule.
+    /// Rules of faults that took effect in no schedule.
     pub never_struck: Vec<String>,
     /// What was expected: `holds`, `violated`, or the hazard; nothing where none was.
     pub expected: Option<String>,
-    /// Whether it came out as expected; `None` when nothing was expected or it is unknown.
+    /// Whether it came out as expected; `None` when nothing was expected, it is unknown, or it
+    /// would have but was not tested.
     pub as_expected: Option<bool>,
     /// Why it counts as not tested.
     pub not_tested: Vec<String>,
@@ -133,11 +135,7 @@ pub(super) fn result(
         Verdict::Violated => ("violated", None),
         Verdict::Unknown(reason) => ("unknown", Some(reason)),
     };
-    let rules = subject.scenario.faults.iter().zip(&exploration.struck);
-    let never_struck: Vec<String> = match subject.bounds.faults {
-        0 => Vec::new(),
-        _ => rules.filter(|(_, struck)| !**struck).map(|(rule, _)| rule.to_string()).collect(),
-    };
+    let never_struck = untested::never(subject, &exploration.struck);
     let marks: Vec<String> = exploration.marks.iter().map(|mark| (*mark).to_owned()).collect();
     let mut not_tested = Vec::new();
     if verdict == "holds" {
@@ -150,6 +148,9 @@ pub(super) fn result(
                 not_tested.push(format!("no schedule reached the mark `{wanted}`"));
             }
         }
+    }
+    if verdict == "holds" {
+        not_tested.extend(untested::reasons(subject, &never_struck));
     }
     if exploration.effort.choices == 0 {
         not_tested.push("there is nothing to be scheduled".to_owned());
@@ -170,7 +171,10 @@ pub(super) fn result(
         claim: subject.scenario.claim.clone(),
         pattern: subject.scenario.pattern.clone(),
         properties: subject.properties.iter().map(|p| p.name().to_owned()).collect(),
-        as_expected: met.filter(|met| *met || verdict != "unknown"),
+        as_expected: met.filter(|met| match met {
+            true => not_tested.is_empty(),
+            false => verdict != "unknown",
+        }),
         verdict: verdict.to_owned(),
         reason,
         bound: subject.bound(),
@@ -183,7 +187,7 @@ pub(super) fn result(
         findings,
         counterexample,
         marks,
-        never_struck,
+        never_struck: never_struck.iter().map(ToString::to_string).collect(),
         expected,
         not_tested,
     }

@@ -7,8 +7,9 @@ use super::finding::Finding;
 use super::judge::{self, Question};
 use super::subject::{Ends, Subject};
 use super::timing::{in_time, needed, with_enough};
-use super::window;
+use super::{untested, window};
 use crate::backend::memcached_model::{Limits as NodeLimits, Nodes};
+use crate::fault::Fault;
 use crate::history::record::History;
 use crate::run::model;
 use crate::scenario::{Scenario, Window};
@@ -58,7 +59,7 @@ pub struct Exploration {
     pub findings: Vec<(Finding, Vec<Choice>)>,
     /// Places of the pattern that some schedule reached, and windows that some entered.
     pub marks: Vec<&'static str>,
-    /// Rules of faults that struck in some schedule.
+    /// Rules of faults that took effect in some schedule.
     pub struck: Vec<bool>,
     /// How often all that was asked was done and something was wrong: in a search that is not
     /// reduced and has no faults, the schedules that go wrong.
@@ -145,6 +146,7 @@ fn explore_timed(
         question: Question::of(subject, &node_of),
         findings: Vec::new(),
         marks: Vec::new(),
+        rules: &subject.scenario.faults,
         struck: vec![false; subject.scenario.faults.len()],
         limits,
         watch,
@@ -244,6 +246,7 @@ struct Collector<'a> {
     question: Question<'a>,
     findings: Vec<(Finding, Vec<Choice>)>,
     marks: Vec<&'static str>,
+    rules: &'a [Fault],
     struck: Vec<bool>,
     limits: Limits,
     watch: Watch<'a>,
@@ -254,8 +257,8 @@ struct Collector<'a> {
     ends: Option<BTreeSet<u128>>,
 }
 
-/// Notes which places were reached and which faults struck.
-fn note(history: &History, marks: &mut Vec<&'static str>, struck: &mut [bool]) {
+/// Notes which places were reached.
+fn note(history: &History, marks: &mut Vec<&'static str>) {
     for window in Window::ALL {
         if !marks.contains(&window.mark()) && window::entered(window, history) {
             marks.push(window.mark());
@@ -265,9 +268,6 @@ fn note(history: &History, marks: &mut Vec<&'static str>, struck: &mut [bool]) {
         if !marks.contains(mark) {
             marks.push(mark);
         }
-    }
-    for fault in &history.faults {
-        struck[usize::from(fault.rule)] = true;
     }
 }
 
@@ -311,7 +311,8 @@ impl Visitor for Collector<'_> {
         }
         let deadlocks = stepper.deadlocks();
         let (history, cache, database) = stepper.at_rest()?;
-        note(history, &mut self.marks, &mut self.struck);
+        note(history, &mut self.marks);
+        untested::note(history, self.rules, &mut self.struck);
         let mut found = judge::judge(history, cache, database, deadlocks, &self.question)?;
         if self.timed && !found.is_empty() {
             found = self.look_in_time(found, stepper.choices())?;
@@ -329,7 +330,8 @@ impl Visitor for Collector<'_> {
     }
 
     fn given_up(&mut self, stepper: &mut Stepper<'_>) {
-        note(stepper.history(), &mut self.marks, &mut self.struck);
+        note(stepper.history(), &mut self.marks);
+        untested::note(stepper.history(), self.rules, &mut self.struck);
     }
 
     fn schedule_done(&mut self, effort: &Effort) -> ControlFlow<()> {

@@ -113,6 +113,11 @@ impl Subject {
         }
     }
 
+    /// Whether its faults are the usual ones, and none of its own.
+    pub(super) fn has_usual_faults(&self) -> bool {
+        self.scenario.faults == usual_faults()
+    }
+
     /// What of the past matters for the question.
     pub fn track(&self) -> Track {
         let asks = |property: Property| self.properties.contains(&property);

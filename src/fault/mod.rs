@@ -6,6 +6,7 @@
 //! says what is wrong with one; who carries it out is the scheduler's business.
 
 pub(crate) mod draws;
+mod remedy;
 mod steps;
 mod what;
 

@@ -10,6 +10,7 @@ use crate::explore::{Counterexample, ExploreResult, Replayed};
 pub fn text(result: &ExploreResult, colour: Colour) -> String {
     let mut out = String::new();
     let verdict = match result.verdict.as_str() {
+        "holds" if !result.not_tested.is_empty() => colour.paint("33", "not tested"),
         "holds" => colour.paint("32", "holds"),
         "violated" => colour.paint("31", "violated"),
         other => colour.paint("33", other),
@@ -36,11 +37,16 @@ pub fn text(result: &ExploreResult, colour: Colour) -> String {
     for reason in &result.not_tested {
         let _ = writeln!(out, "  not tested: {reason}");
     }
-    for rule in &result.never_struck {
+    let told = |rule: &String| {
+        let start = format!("fault `{rule}` ");
+        result.not_tested.iter().any(|reason| reason.starts_with(&start))
+    };
+    for rule in result.never_struck.iter().filter(|rule| !told(rule)) {
         let _ = writeln!(out, "  the fault `{rule}` had no step to strike");
     }
     if let Some(expected) = &result.expected {
         let word = match result.as_expected {
+            _ if !result.not_tested.is_empty() => "not tested",
             Some(true) => "as expected",
             Some(false) => "differs",
             None => "unknown",

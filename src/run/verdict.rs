@@ -229,7 +229,7 @@ fn not_tested(
     }
     for (fault, struck) in scenario.faults.iter().zip(&whole.strikes) {
         if *struck == 0 {
-            reasons.push(format!("fault `{fault}` never struck"));
+            reasons.push(fault.never_took_effect());
         }
     }
     let speaks_of_hits =

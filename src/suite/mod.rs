@@ -170,7 +170,7 @@ impl Checked {
         self
     }
 
-    /// What was not tested is no reason to complain: a fault that never struck, a cache that
+    /// What was not tested is no reason to complain: a fault that never took effect, a cache that
     /// never had a hit. For properties, whose cases are small.
     pub fn tolerant(mut self) -> Checked {
         self.strict = false;
@@ -325,7 +325,7 @@ impl Checked {
         }
         for (fault, struck) in self.scenario.faults.iter().zip(&whole.strikes) {
             if *struck == 0 {
-                return never(format!("fault `{fault}` never struck in any seed"));
+                return never(fault.never_took_effect());
             }
         }
         if self.caches && whole.reads.reads > 0 && whole.reads.hits == 0 {

@@ -260,7 +260,7 @@ fn a_fault_that_never_strikes_is_not_tested() {
                 [expect]\nbad_entries = '>= 0'\n";
     let result = result(text);
     assert_eq!(result.outcome, staleproof::run::Outcome::NotTested);
-    assert!(result.not_tested[0].contains("never struck"), "{:?}", result.not_tested);
+    assert!(result.not_tested[0].contains("never took effect"), "{:?}", result.not_tested);
 }
 
 #[test]

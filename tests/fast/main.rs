@@ -50,4 +50,5 @@ mod soundness;
 mod strategies;
 mod suite;
 mod tidy;
+mod untested;
 mod wire_fuzz;
