@@ -69,7 +69,7 @@ pub struct Cell {
     /// Other hazards that the same program showed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<String>,
-    /// Why it does not apply, or is unknown.
+    /// Why it does not apply or is unknown; else, which of the hazard's faults had no step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Different states that were searched.
@@ -91,7 +91,7 @@ pub enum CellVerdict {
     Otherwise,
     /// Some schedule shows the hazard.
     Violated,
-    /// The strategy takes no step that the hazard's faults could strike.
+    /// The strategy takes no step that any of the hazard's faults could strike.
     NotApplicable,
     /// A limit was reached first.
     Unknown,
@@ -223,10 +223,9 @@ fn fill(job: &Job<'_>, registry: &Registry) -> Result<Filled, String> {
         .collect();
     others.sort();
     others.dedup();
-    let never_struck = !subject.scenario.faults.is_empty()
-        && subject.bounds.faults > 0
-        && result.never_struck.len() == subject.scenario.faults.len();
-    let untested = subject.bounds.faults > 0 && !result.never_struck.is_empty();
+    let never_struck = subject.bounds.faults > 0 && !result.never_struck.is_empty();
+    let without = never_struck
+        .then(|| format!("no step for `{}` to strike", result.never_struck.join("`, `")));
     let (verdict, reason) = match (lasts.is_some(), result.verdict.as_str()) {
         (true, _) => (CellVerdict::Violated, None),
         (false, "unknown") => (CellVerdict::Unknown, result.reason.clone()),
@@ -235,13 +234,13 @@ fn fill(job: &Job<'_>, registry: &Registry) -> Result<Filled, String> {
             let reason = format!("{CELL_SCHEDULES_MAX} schedules were searched");
             (CellVerdict::Unknown, Some(reason))
         }
-        // What was searched without one of the hazard's faults says nothing of the hazard.
-        (false, _) if never_struck || (untested && others.is_empty()) => {
-            let reason = format!("no step for `{}` to strike", result.never_struck.join("`, `"));
-            (CellVerdict::NotApplicable, Some(reason))
+        (false, _)
+            if never_struck && result.never_struck.len() == subject.scenario.faults.len() =>
+        {
+            (CellVerdict::NotApplicable, without)
         }
-        (false, _) if others.is_empty() => (CellVerdict::Holds, None),
-        (false, _) => (CellVerdict::Otherwise, None),
+        (false, _) if others.is_empty() => (CellVerdict::Holds, without),
+        (false, _) => (CellVerdict::Otherwise, without),
     };
     let counterexample = result.counterexample.filter(|_| verdict == CellVerdict::Violated);
     let steps = counterexample.as_ref().map(|example| example.choices.len() as u64);
