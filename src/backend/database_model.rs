@@ -18,6 +18,7 @@ use std::hash::Hasher;
 use rustc_hash::FxHashMap;
 
 use super::{BackendError, Database, Submitted};
+use crate::operation::OpKind;
 use crate::step::{
     ConnectionId, DbCommand, DbReply, Footprint, Location, Row, RowId, SqlError, Table, TableSpec,
     Written,
@@ -343,6 +344,11 @@ impl Database for Model {
         }
         self.end(connection, footprint);
         Ok(())
+    }
+
+    fn would_change(&self, table: Table, row: RowId, how: OpKind) -> Option<bool> {
+        let is_there = self.latest.get(&(table, row)).is_some_and(|stored| stored.row.is_some());
+        Some(self.writer.is_none() && is_there != (how == OpKind::Insert))
     }
 
     fn fingerprint(&self, into: &mut dyn Hasher) -> bool {

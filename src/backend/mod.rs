@@ -33,9 +33,9 @@ use std::any::Any;
 use std::hash::Hasher;
 use std::time::Duration;
 
-use crate::operation::OpId;
+use crate::operation::{OpId, OpKind};
 use crate::step::{
-    CacheCommand, CacheReply, ConnectionId, DbCommand, DbReply, Footprint, Key, NodeId, Row,
+    CacheCommand, CacheReply, ConnectionId, DbCommand, DbReply, Footprint, Key, NodeId, Row, RowId,
     StepId, Table, TableSpec,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mariadb"))]
@@ -43,7 +43,7 @@ use crate::step::{Location, RowLock};
 use crate::time::Time;
 use feed::Feed;
 use harm::{Harm, Harmed, Loss};
-use memcached_model::CasNames;
+use memcached_model::{CasNames, Node};
 
 /// How a backend's clock relates to virtual time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,8 +120,19 @@ pub trait Cache {
     /// cannot be told to evict, so there it is a delete.
     fn evict(&mut self, now: Time, node: NodeId, key: &Key) -> Result<bool, BackendError>;
 
-    /// The node loses all it holds and its clock and CAS counter start anew.
-    fn restart(&mut self, now: Time, node: NodeId) -> Result<(), BackendError>;
+    /// The node loses all it holds and its clock and CAS counter start anew. Says whether that
+    /// changed anything: it held items, or had given out CAS numbers.
+    fn restart(&mut self, now: Time, node: NodeId) -> Result<bool, BackendError>;
+
+    /// Whether the node holds items. A real server also counts those that have expired and that
+    /// it has not met again, and whatever others keep on it.
+    fn holds_items(&mut self, now: Time, node: NodeId) -> Result<bool, BackendError>;
+
+    /// The node, where it is a model and can be looked into.
+    fn modelled(&self, node: NodeId) -> Option<&Node> {
+        let _ = node;
+        None
+    }
 
     /// Items that nodes have evicted since the last call.
     fn take_evicted(&mut self) -> Vec<(NodeId, Key)> {
@@ -158,8 +169,8 @@ pub trait Cache {
         None
     }
 
-    /// The clock that a node's expiry follows jumps by so many seconds.
-    fn jump(&mut self, now: Time, node: NodeId, seconds: i64) -> Result<(), BackendError>;
+    /// The clock that a node's expiry follows jumps by so many seconds; says whether it did.
+    fn jump(&mut self, now: Time, node: NodeId, seconds: i64) -> Result<bool, BackendError>;
 
     /// How it carries out what servers cannot be told to do.
     fn means(&self) -> Means {
@@ -282,6 +293,13 @@ pub trait Database {
             server: self.describe(),
             problem: "only a server of our own can be restarted".to_owned(),
         })
+    }
+
+    /// Whether a statement of its own that updates, deletes or inserts this row would change it
+    /// now: the row is there, or not, and nobody has it locked. `None` where that cannot be seen.
+    fn would_change(&self, table: Table, row: RowId, how: OpKind) -> Option<bool> {
+        let _ = (table, row, how);
+        None
     }
 
     /// Feeds all that later replies depend on to a hasher; `false` when the state cannot be

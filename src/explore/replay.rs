@@ -109,7 +109,8 @@ pub(crate) fn run(
     for (number, choice) in choices.iter().enumerate() {
         let offered = stepper.options();
         // What is said about time follows from the moments.
-        if !offered.contains(choice) && !choice.is_about_time() {
+        let is_offered = offered.contains(choice) || offered.iter().any(|o| o.is_part_of(*choice));
+        if !is_offered && !choice.is_about_time() {
             let list: Vec<String> = offered.iter().map(ToString::to_string).collect();
             let waits: String =
                 stepper.waiting_for_locks().iter().map(|waits| format!("{waits}; ")).collect();

@@ -34,6 +34,7 @@ pub(crate) fn name(fault: &Fault) -> String {
         clients: fault.clients.as_deref().map(sorted),
         nodes: fault.nodes.as_deref().map(sorted),
         row: fault.row,
+        key: fault.key.clone(),
         ..Fault::new(fault.what)
     };
     serde_json::to_string(&bare).expect("a fault is plain data")

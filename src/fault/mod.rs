@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::operation::{ClientId, OpKind};
 use crate::seed::Chance;
-use crate::step::{NodeId, RowId};
+use crate::step::{Key, NodeId, RowId};
 use crate::time::Time;
 
 /// One fault.
@@ -79,7 +79,8 @@ pub struct Fault {
     /// Only these cache nodes, counted from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Vec<u16>>,
-    /// `deliver-late`: how long after the caller gave up the command takes effect.
+    /// `deliver-late`: how long after the caller gave up the command takes effect. `delay`: how
+    /// much later it does.
     #[serde(default, with = "crate::time::optional_text", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub delay: Option<Duration>,
@@ -90,7 +91,16 @@ pub struct Fault {
     /// operation, or a random one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<u64>,
+    /// `evict`: the item under this key, in which `{key}` stands for the key of the row; by
+    /// default the row's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
+
+/// Stands for the row's own key in the key of an eviction.
+const ROW_KEY: &str = "{key}";
+/// Longer keys are refused by memcached.
+const KEY_BYTES_MAX: usize = 250;
 
 /// Before the step is sent, or after it took effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -169,6 +179,7 @@ impl Fault {
             delay: None,
             by_seconds: None,
             row: None,
+            key: None,
         }
     }
 
@@ -243,8 +254,18 @@ impl Fault {
                 problem: format!("`{field}` belongs to {on}, not to `{what}`"),
             })
         };
-        if self.delay.is_some() && self.what != What::DeliverLate {
-            return only("delay", "`deliver-late`");
+        let reads = self.on.as_ref().is_some_and(StepPattern::only_reads);
+        if self.what == What::AnswerWithoutDoing && reads {
+            let problem = format!("`{what}` strikes writes, as in `on = \"cache.write\"`");
+            return Err(FaultProblem { field: "on", problem });
+        }
+        let takes_delay = matches!(self.what, What::DeliverLate | What::Delay);
+        if self.delay.is_some() && !takes_delay {
+            return only("delay", "`delay` and `deliver-late`");
+        }
+        if self.what == What::Delay && self.delay.is_none_or(|delay| delay.is_zero()) {
+            let problem = "say how much later the step is executed, as in `delay = \"5ms\"`";
+            return Err(FaultProblem { field: "do", problem: problem.to_owned() });
         }
         if self.by_seconds.is_some() && self.what != What::JumpClock {
             return only("by-seconds", "`jump-clock`");
@@ -257,9 +278,38 @@ impl Fault {
         if self.row.is_some() && !takes_row {
             return only("row", "`evict` and the bypass writes");
         }
+        if let Some(key) = &self.key {
+            self.check_key(key)?;
+        }
         let timed = matches!(self.what, What::Cancel | What::Crash) || !self.what.strikes_steps();
         if self.moment == Moment::After && !timed {
             return only("moment", "`crash`, `cancel` and faults of the world");
+        }
+        Ok(())
+    }
+
+    fn check_key(&self, key: &str) -> Result<(), FaultProblem> {
+        let wrong = |problem: String| Err(FaultProblem { field: "key", problem });
+        if self.what != What::Evict {
+            return wrong(format!("`key` belongs to `evict`, not to `{}`", self.what));
+        }
+        let rest = key.replace(ROW_KEY, "");
+        if rest.contains(['{', '}']) {
+            let example = "as in `key = \"{key}:current\"`";
+            return wrong(format!("only `{ROW_KEY}`, the row's own key, is filled in, {example}"));
+        }
+        let odd = |letter: char| letter.is_whitespace() || letter.is_control();
+        if key.is_empty() || key.len() > KEY_BYTES_MAX || key.contains(odd) {
+            return wrong(format!(
+                "a key has 1 to {KEY_BYTES_MAX} bytes and no blanks, as in \
+                 `key = \"version:product:0\"`"
+            ));
+        }
+        if self.row.is_some() && rest == key {
+            return wrong(format!(
+                "the key does not depend on the row: leave `row` out, or write `{ROW_KEY}` where \
+                 the row's own key belongs"
+            ));
         }
         Ok(())
     }
@@ -292,6 +342,31 @@ impl Fault {
     /// The row it is about, when it names one.
     pub fn row(&self) -> Option<RowId> {
         self.row.map(RowId)
+    }
+
+    /// Whether it happens to cache nodes as a whole.
+    pub(crate) fn is_about_nodes(&self) -> bool {
+        use What::{FlushNode, JumpClock, RestartNode, WarmRestart};
+        matches!(self.what, RestartNode | FlushNode | WarmRestart | JumpClock)
+    }
+
+    /// Whether it is about a row, named or not.
+    pub(crate) fn is_about_rows(&self) -> bool {
+        let any_key = self.key.as_ref().is_none_or(|key| key.contains(ROW_KEY));
+        self.what.bypasses() || (self.what == What::Evict && any_key)
+    }
+
+    /// The key that it evicts, where it is about a row the one with this key.
+    pub(crate) fn evicted_key(&self, own: impl FnOnce() -> Key) -> Key {
+        match &self.key {
+            None => own(),
+            Some(template) if template.contains(ROW_KEY) => {
+                let own = own();
+                let own = String::from_utf8_lossy(own.as_bytes());
+                Key::from(template.replace(ROW_KEY, &own))
+            }
+            Some(key) => Key::from(key.as_str()),
+        }
     }
 }
 

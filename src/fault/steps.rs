@@ -84,6 +84,13 @@ impl StepPattern {
             }
     }
 
+    /// Whether it names a step that only reads, or that no write depends on.
+    pub(crate) fn only_reads(&self) -> bool {
+        const READS: [&str; 8] =
+            ["get", "gat", "meta-get", "begin", "rollback", "select", "select-where", "read-log"];
+        matches!(self.step, StepSet::Named(name) if READS.contains(&name))
+    }
+
     /// The server that the pattern names, if it names one.
     pub fn server(&self) -> Option<Server> {
         self.server

@@ -19,8 +19,12 @@ pub enum What {
     LoseReply,
     /// The command is executed only after the caller gave up.
     DeliverLate,
+    /// The command is executed so much later; its caller waits, and may time out.
+    Delay,
     /// The server answers with an error and executes nothing.
     Fail,
+    /// The reply says that it was done, and nothing was.
+    AnswerWithoutDoing,
     /// The operation is cancelled: its future is dropped, destructors run.
     Cancel,
     /// The client's process dies, with its memory and all its clients' operations; a new
@@ -50,12 +54,14 @@ pub enum What {
 
 impl What {
     /// All kinds, in the order in which they are listed to users.
-    pub const ALL: [What; 17] = [
+    pub const ALL: [What; 19] = [
         What::Refuse,
         What::LoseRequest,
         What::LoseReply,
         What::DeliverLate,
+        What::Delay,
         What::Fail,
+        What::AnswerWithoutDoing,
         What::Cancel,
         What::Crash,
         What::RestartNode,
@@ -77,7 +83,9 @@ impl What {
             What::LoseRequest => "lose-request",
             What::LoseReply => "lose-reply",
             What::DeliverLate => "deliver-late",
+            What::Delay => "delay",
             What::Fail => "fail",
+            What::AnswerWithoutDoing => "answer-without-doing",
             What::Cancel => "cancel",
             What::Crash => "crash",
             What::RestartNode => "restart-node",
@@ -100,12 +108,14 @@ impl What {
             What::LoseRequest => "the request is lost: not executed, the caller times out",
             What::LoseReply => "the step is executed, its reply is lost, the caller times out",
             What::DeliverLate => "the step is executed `delay` after the caller gave up",
+            What::Delay => "the step is executed `delay` later than it would have been",
             What::Fail => "the server answers with an error and executes nothing",
+            What::AnswerWithoutDoing => "the reply of a write says done, and nothing was done",
             What::Cancel => "the operation is dropped at the step; its destructors run",
             What::Crash => "the client's process dies at the step and is replaced",
             What::RestartNode => "a cache node restarts empty",
             What::FlushNode => "a cache node is flushed",
-            What::Evict => "one item is evicted",
+            What::Evict => "one item is evicted: a row's own, or the one under `key`",
             What::Unreachable => "a cache node refuses the named clients, or all, in the window",
             What::JumpClock => "a cache node's wall clock jumps by `by-seconds`",
             What::BypassUpdate => "a row is updated by SQL behind the application's back",

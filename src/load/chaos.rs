@@ -16,7 +16,8 @@ use crate::plan::Plan;
 use crate::schedule::Ring;
 use crate::seed::{Purpose, Seed, below};
 use crate::step::{
-    CacheCommand, ConnectionId, DbCommand, DbReply, Footprint, Key, NodeId, RowId, Table, Written,
+    CacheCommand, CacheReply, ConnectionId, DbCommand, DbReply, Footprint, Key, NodeId, RowId,
+    Table, Written,
 };
 use crate::time::Time;
 
@@ -368,14 +369,14 @@ impl Chaos {
                 Ok(Some(witness))
             }
             What::Evict => {
-                let key = self.entity.key(Table(0), row);
+                let key = fault.evicted_key(|| self.entity.key(Table(0), row));
                 let node = self.rings.node(&key);
                 let delete = CacheCommand::Delete { key };
                 let (connection, origin) = (ConnectionId(0), Origin::default());
                 let off = &mut Footprint::off();
                 let reply = self.cache.execute(now, node, connection, origin, &delete, off);
-                reply.map_err(|error| error.to_string())?;
-                Ok(Some("an administrative delete".to_owned()))
+                let held = reply.map_err(|error| error.to_string())? == CacheReply::Deleted;
+                Ok(held.then(|| "an administrative delete".to_owned()))
             }
             what if what.bypasses() => self.bypass(what, row),
             what => unreachable!("{what} is the proxy's"),

@@ -62,6 +62,8 @@ fn carrier(fault: &Fault) -> Result<Carrier, &'static str> {
             Err("a load does it by the clock: give `at` or `every` instead of `on`")
         }
         What::JumpClock => Err("the servers of a load have the machine's clock"),
+        What::Delay => Err("a load delays the replies of a node: give `--fault` a `delay`"),
+        What::AnswerWithoutDoing => Err("a load's servers do what they say"),
         _ => Err("a load does not do this to clients"),
     }
 }

@@ -1,4 +1,4 @@
-//! Faults of the world, cancellations and deaths.
+//! Cancellations and deaths, and those who change rows behind the application's back.
 
 use super::actor::{Actor, Task};
 use super::client::Current;
@@ -7,26 +7,15 @@ use super::injector::Strike;
 use super::memory::Memory;
 
 use super::world::{Enabled, World};
+use super::world_fault::written_by;
 use crate::backend::Submitted;
 use crate::fault::What;
 use crate::history::record::{
-    CommitRecord, Effect, FaultRecord, OpRecord, Reported, Source, StepKind, StepResult,
+    CommitRecord, Effect, OpRecord, Reported, Source, StepKind, StepResult,
 };
 use crate::operation::{ClientId, OpId, OpKind, Outcome};
-use crate::seed::{Purpose, below};
-use crate::step::{
-    CacheCommand, Command, DbCommand, DbReply, Footprint, Location, NodeId, RowId, Table,
-};
+use crate::step::{Command, DbCommand, DbReply, NodeId, RowId, StepId, Table};
 use crate::time::Time;
-
-/// What makes a fault of the world happen.
-#[derive(Clone, Copy)]
-pub(super) enum Trigger {
-    /// A step of this client.
-    Step(usize),
-    /// The clock, or the scheduler, for so many times before.
-    Time(u64),
-}
 
 impl World<'_> {
     /// A cancellation or crash strikes before its step is sent.
@@ -38,11 +27,16 @@ impl World<'_> {
     }
 
     /// A rule strikes after its step took effect.
-    pub(super) fn strike_after(&mut self, rule: u16, client: usize) -> Result<(), RunError> {
+    pub(super) fn strike_after(
+        &mut self,
+        rule: u16,
+        client: usize,
+        step: StepId,
+    ) -> Result<(), RunError> {
         match self.injector.fault(rule).what {
             What::Crash => self.crash(client),
             What::Cancel => self.cancel(client),
-            _ => self.change_the_world(rule, Trigger::Step(client)),
+            _ => self.change_the_world_at(rule, client, step),
         }
     }
 
@@ -148,130 +142,15 @@ impl World<'_> {
         self.go_on(client, was_idle, self.fixed.rules.restart_after);
     }
 
-    /// A fault of the world that was not triggered by a step wants to happen.
-    pub fn world_fault(&mut self, rule: u16, occurrence: u64) -> Result<(), RunError> {
-        if !self.injector.judge_world(rule, self.state.now, occurrence) {
-            return Ok(());
-        }
-        let target = match self.injector.fault(rule).nodes.as_deref() {
-            Some([node]) => format!("node {node}"),
-            _ => "the world".to_owned(),
-        };
-        let (at, until, step) = (self.state.now, None, None);
-        self.state.recorder.fault(FaultRecord { rule, at, until, target, step });
-        self.change_the_world(rule, Trigger::Time(occurrence))
-    }
-
-    /// Carries out a fault of the world.
-    pub(super) fn change_the_world(&mut self, rule: u16, trigger: Trigger) -> Result<(), RunError> {
-        let fault = self.injector.fault(rule).clone();
-        let nodes: Vec<NodeId> = match &fault.nodes {
-            Some(list) => list.iter().map(|node| NodeId(*node)).collect(),
-            None => (0..self.fixed.nodes).map(|node| NodeId(node as u16)).collect(),
-        };
-        match fault.what {
-            What::RestartNode => {
-                for node in nodes {
-                    self.cache.restart(self.shown_time(), node)?;
-                    self.state.recorder.node_event(
-                        StepKind::CacheRestart,
-                        node,
-                        None,
-                        self.state.now,
-                    );
-                }
-            }
-            What::FlushNode => {
-                for node in nodes {
-                    self.flush(node)?;
-                }
-            }
-            What::JumpClock => {
-                for node in nodes {
-                    self.cache.jump(self.state.now, node, fault.by_seconds.unwrap_or(0))?;
-                }
-            }
-            What::WarmRestart => {
-                for node in nodes {
-                    let kind = StepKind::CacheWarmRestart;
-                    self.state.recorder.node_event(kind, node, None, self.state.now);
-                }
-            }
-            What::PurgeLog => {
-                if let Some(log) = &mut self.state.followers.log {
-                    self.footprint.write(|| Location::CommitClock);
-                    log.purge();
-                }
-            }
-            What::Evict => {
-                let row = self.row_for(fault.row(), rule, trigger);
-                self.evict(row)?;
-            }
-            what if what.bypasses() => {
-                let row = self.row_for(fault.row(), rule, trigger);
-                let contents = self.detail(rule, trigger, 1);
-                self.bypass(what, row, Some(contents))?;
-            }
-            what => unreachable!("{what} strikes steps and is carried out there"),
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self, node: NodeId) -> Result<(), RunError> {
-        let flush = CacheCommand::FlushAll { delay: None };
-        let connection = self.connect(0, false);
-        let mut footprint = Footprint::off();
-        let origin = crate::backend::Origin::default();
-        self.cache.execute(self.state.now, node, connection, origin, &flush, &mut footprint)?;
-        self.state.recorder.node_event(StepKind::CacheFlushAll, node, None, self.state.now);
-        Ok(())
-    }
-
-    pub(super) fn evict(&mut self, row: RowId) -> Result<(), RunError> {
-        let key = self.fixed.app.entity.key(Table(0), row);
-        let node = self.fixed.ring.as_ref().map_or(NodeId(0), |ring| ring.node(&key));
-        self.footprint.write(|| Location::Item(node, key.clone()));
-        if self.cache.evict(self.state.now, node, &key)? {
-            let key = self.state.recorder.key(&key);
-            self.state.recorder.node_event(StepKind::CacheEvict, node, Some(key), self.state.now);
-        }
-        Ok(())
-    }
-
-    /// The row that a fault is about: the one it names, the triggering operation's, or any.
-    fn row_for(&self, named: Option<RowId>, rule: u16, trigger: Trigger) -> RowId {
-        let own = match trigger {
-            Trigger::Step(client) => self.state.clients[client].current.rows.first().copied(),
-            Trigger::Time(_) => None,
-        };
-        named.or(own).unwrap_or_else(|| {
-            let rows = self.fixed.plan.rows();
-            let draw = self.detail(rule, trigger, 0);
-            rows.get(below(draw, rows.len() as u64) as usize).map_or(RowId(0), |(_, row)| row.id)
-        })
-    }
-
-    /// A parameter of a strike: a function of its rule and of what triggered it, so that no other
-    /// rule moves it.
-    fn detail(&self, rule: u16, trigger: Trigger, which: u64) -> u64 {
-        let (who, when) = match trigger {
-            Trigger::Step(client) => {
-                let current = &self.state.clients[client].current;
-                (current.id.0, u64::from(current.steps))
-            }
-            Trigger::Time(occurrence) => (OpId::NONE.0, occurrence),
-        };
-        self.injector.seed(rule).draw(Purpose::FaultDetail, who, when << 1 | which)
-    }
-
     /// Somebody changes a row with SQL, behind the application's back. What they write is drawn
-    /// so, or where a scheduler chooses everything depends on the statements before.
+    /// so, or where a scheduler chooses everything depends on the statements before. Says whether
+    /// a row was changed.
     pub(super) fn bypass(
         &mut self,
         what: What,
         id: RowId,
         drawn: Option<u64>,
-    ) -> Result<(), RunError> {
+    ) -> Result<bool, RunError> {
         self.state.bypass.count += 1;
         let writer = OpId::new(ClientId::BYPASS, self.state.bypass.count);
         let table = Table(0);
@@ -280,15 +159,13 @@ impl World<'_> {
             Some(draw) => plan.contents_drawn(id, draw, entity),
             None => plan.contents_of(id, writer, entity),
         };
-        let (command, kind) = match what {
-            What::BypassDelete => (DbCommand::Delete { table, id, writer }, OpKind::Delete),
-            What::BypassInsert => {
-                (DbCommand::Insert { table, id, writer, columns: columns() }, OpKind::Insert)
-            }
+        let kind = written_by(what);
+        let command = match kind {
+            OpKind::Delete => DbCommand::Delete { table, id, writer },
+            OpKind::Insert => DbCommand::Insert { table, id, writer, columns: columns() },
             _ => {
                 let columns = columns();
-                let update = DbCommand::Update { table, id, writer, columns, if_version: None };
-                (update, OpKind::Update)
+                DbCommand::Update { table, id, writer, columns, if_version: None }
             }
         };
         let connection = self.bypass_connection();
@@ -301,8 +178,9 @@ impl World<'_> {
                 DbReply::Error(crate::step::SqlError::LockTimeout)
             }
         };
-        self.record_bypass(&command, kind, &reply);
-        self.wake_blocked()
+        let changed = self.record_bypass(&command, kind, &reply);
+        self.wake_blocked()?;
+        Ok(changed)
     }
 
     fn bypass_connection(&mut self) -> crate::step::ConnectionId {
@@ -316,7 +194,7 @@ impl World<'_> {
         }
     }
 
-    fn record_bypass(&mut self, command: &DbCommand, kind: OpKind, reply: &DbReply) {
+    fn record_bypass(&mut self, command: &DbCommand, kind: OpKind, reply: &DbReply) -> bool {
         let id = command.row().expect("a bypass names its row").1;
         let key = self.row_key(id);
         let changed = matches!(reply, DbReply::Written(written) if written.affected > 0);
@@ -359,6 +237,7 @@ impl World<'_> {
             self.publish(id, writer, version, row);
         }
         self.state.recorder.op(bypass_record(command.writer(), key, kind, changed, self.state.now));
+        changed
     }
 }
 

@@ -27,6 +27,11 @@ impl ChangeLog {
     pub fn purge(&mut self) {
         self.purged = self.records.len() as u64;
     }
+
+    /// Whether it holds anything.
+    pub fn holds_records(&self) -> bool {
+        self.purged < self.records.len() as u64
+    }
 }
 
 #[cfg(test)]
@@ -41,6 +46,7 @@ mod tests {
         assert_eq!(log.read(0, 1)[0].id, RowId(1));
         assert_eq!(log.read(1, 9)[0].position, 2);
         log.purge();
+        assert!(!log.holds_records());
         log.commit(RowId(3), OpId(7), 2, None);
         let left = log.read(1, 9);
         assert_eq!((left.len(), left[0].position, left[0].id), (1, 3, RowId(3)));

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::operation::{ClientId, OpId, ProcessId};
-use crate::step::{ConnectionId, RowId};
+use crate::step::{ConnectionId, NodeId, RowId};
 
 /// Something that can happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub enum Choice {
     StrikeClient(u16, ClientId),
     /// A fault of the world happens.
     World(u16),
+    /// A fault of the world happens to a node.
+    WorldNode(u16, NodeId),
     /// A fault of the world happens to a row.
     WorldRow(u16, RowId),
     /// A lasting fault begins.
@@ -67,6 +69,7 @@ impl Choice {
                 | StrikeFlying(..)
                 | StrikeClient(..)
                 | World(_)
+                | WorldNode(..)
                 | WorldRow(..)
                 | From(_)
         )
@@ -80,6 +83,12 @@ impl Choice {
         matches!(self, Alive(..) | Expired(..) | Sees(..) | Late(..))
     }
 
+    /// Whether it is a fault of one node, and the other the same of all at once: counterexamples
+    /// of earlier versions have these.
+    pub fn is_part_of(self, whole: Choice) -> bool {
+        matches!((self, whole), (Choice::WorldNode(rule, _), Choice::World(all)) if rule == all)
+    }
+
     /// The rule that strikes, by its place in the scenario's list.
     pub fn rule(self) -> Option<u16> {
         use Choice::*;
@@ -89,6 +98,7 @@ impl Choice {
             | StrikeFlying(rule, ..)
             | StrikeClient(rule, _)
             | World(rule)
+            | WorldNode(rule, _)
             | WorldRow(rule, _)
             | From(rule)
             | Until(rule) => Some(rule),
@@ -110,6 +120,7 @@ impl fmt::Display for Choice {
             Choice::StrikeFlying(rule, op, step) => write!(f, "fault-flying {rule} {op} {step}"),
             Choice::StrikeClient(rule, client) => write!(f, "fault-client {rule} {client}"),
             Choice::World(rule) => write!(f, "world {rule}"),
+            Choice::WorldNode(rule, node) => write!(f, "world-node {rule} {}", node.0),
             Choice::WorldRow(rule, row) => write!(f, "world-row {rule} {}", row.0),
             Choice::From(rule) => write!(f, "from {rule}"),
             Choice::Until(rule) => write!(f, "until {rule}"),
@@ -142,6 +153,7 @@ impl FromStr for Choice {
             "disconnect" => small(1).map(|number| Choice::Disconnect(ConnectionId(number))),
             "fault-client" => rule(1).zip(client(2)).map(|(r, c)| Choice::StrikeClient(r, c)),
             "world" => rule(1).map(Choice::World),
+            "world-node" => rule(1).zip(rule(2)).map(|(r, n)| Choice::WorldNode(r, NodeId(n))),
             "world-row" => rule(1).zip(number(2)).map(|(r, row)| Choice::WorldRow(r, RowId(row))),
             "from" => rule(1).map(Choice::From),
             "until" => rule(1).map(Choice::Until),
@@ -201,6 +213,7 @@ mod tests {
             Choice::StrikeFlying(1, op, 2),
             Choice::StrikeClient(1, ClientId(0)),
             Choice::World(3),
+            Choice::WorldNode(3, NodeId(1)),
             Choice::WorldRow(3, RowId(9)),
             Choice::From(0),
             Choice::Until(0),

@@ -95,7 +95,7 @@ impl World<'_> {
     }
 
     /// The row that a statement is about.
-    fn row_of(&self, flight: usize) -> Option<(Table, RowId)> {
+    pub(super) fn row_of(&self, flight: usize) -> Option<(Table, RowId)> {
         match &self.flight(flight).command {
             Command::Database(command) | Command::Apart(command) => command.row(),
             _ => None,
@@ -150,7 +150,7 @@ impl World<'_> {
                 self.flight_mut(flight).pending -= 1;
                 let client = self.flight(flight).client;
                 let epoch = self.flight(flight).epoch;
-                self.strike_after(rule, client)?;
+                self.strike_after(rule, client, step)?;
                 if self.state.clients[client].epoch == epoch {
                     self.flight_mut(flight).pending += 1;
                     self.enabled.push(Enabled::Deliver { flight });

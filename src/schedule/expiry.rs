@@ -5,6 +5,7 @@ use super::clock::{Clock, SECOND, UNKNOWN};
 use super::error::RunError;
 use super::stepper::Stepper;
 use super::world::World;
+use super::world_fault::Aim;
 use crate::fault::What;
 use crate::history::record::StepResult;
 use crate::step::{CacheCommand, Command, Key, NodeId, Ttl};
@@ -21,9 +22,12 @@ pub(super) struct Stored {
 
 impl Stepper<'_> {
     /// Nodes that a rule restarts tick anew.
-    pub(super) fn restart_clocks(&mut self, rule: u16) {
+    pub(super) fn restart_clocks(&mut self, rule: u16, aim: Aim) {
         let fault = self.world.fault(rule);
-        let nodes = fault.nodes.clone();
+        let nodes = match aim {
+            Aim::Node(node) => Some(vec![node.0]),
+            _ => fault.nodes.clone(),
+        };
         if let Some(clock) =
             self.progress.clock.as_mut().filter(|_| fault.what == What::RestartNode)
         {

@@ -81,6 +81,16 @@ fn mask(pattern: &StepPattern) -> u64 {
     mask
 }
 
+/// The kinds of steps that a fault can strike at all, and with them what commits.
+fn fitting(what: What) -> u64 {
+    use StepKind::{CacheGat, CacheMetaGet};
+    // What only reads has nothing to do.
+    let does = |kind: &StepKind| kind.writes() && !matches!(kind, CacheGat | CacheMetaGet);
+    let fits = |kind: &StepKind| what != What::AnswerWithoutDoing || does(kind);
+    let kinds = StepKind::SENT.into_iter().filter(fits);
+    kinds.fold(COMMITTED, |mask, kind| mask | bit(kind))
+}
+
 impl Injector {
     pub fn new(faults: &[Fault], seed: Seed) -> Injector {
         let seeds = draws::seeds(faults, seed);
@@ -140,6 +150,11 @@ impl Injector {
         struck
     }
 
+    /// A strike changed nothing, and does not count.
+    pub fn take_back(&mut self, rule: u16) {
+        self.rules[rule as usize].strikes -= 1;
+    }
+
     /// Whether some rule restarts cache nodes.
     pub fn restarts_nodes(&self) -> bool {
         self.rules.iter().any(|rule| rule.fault.what == What::RestartNode)
@@ -193,7 +208,7 @@ impl Injector {
 
 impl Rule {
     fn new(fault: &Fault, seed: Seed) -> Rule {
-        let on = fault.on.as_ref().map_or(0, mask);
+        let on = fault.on.as_ref().map_or(0, mask) & fitting(fault.what);
         let after = fault.after.as_ref().map_or(0, mask);
         let (fault, chance) = (fault.clone(), fault.chance());
         Rule { fault, seed, on, after, chance, matches: 0, strikes: 0 }

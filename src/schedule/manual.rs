@@ -1,14 +1,15 @@
 //! Verbs of the world for schedulers that choose everything themselves, faults included: a
 //! rule does not judge steps as they are sent, the scheduler strikes with it when it wants.
 
-use super::calamity::Trigger;
+use std::time::Duration;
+
 use super::error::RunError;
 use super::network::Fate;
 use super::world::{Enabled, World};
 use crate::fault::{Fault, What};
 use crate::history::record::{FaultRecord, KeyId, StepKind};
 use crate::operation::{ClientId, OpId, OpKind};
-use crate::step::{ConnectionId, Key, Location, NodeId, RowId};
+use crate::step::{Answer, ConnectionId, Key, Location, NodeId, RowId};
 use crate::time::Time;
 
 /// What a scheduler has to know of a step under way to offer choices about it.
@@ -140,6 +141,10 @@ impl World<'_> {
         self.state.processes.len() == 1
     }
 
+    pub fn nodes(&self) -> usize {
+        self.fixed.nodes
+    }
+
     pub fn client_count(&self) -> usize {
         self.state.clients.len()
     }
@@ -208,24 +213,46 @@ impl World<'_> {
         });
     }
 
+    /// A rule holds up a step under way, which will take effect all the same.
+    pub fn hold_up(&mut self, flight: usize, rule: u16) {
+        self.note_rule(rule, flight);
+    }
+
+    fn answer_unexecuted(&mut self, flight: usize, answer: Answer) -> Result<(), RunError> {
+        self.leave_connection(flight);
+        let state = self.flight_mut(flight);
+        state.fate = Fate::Never;
+        state.answer = Some(answer);
+        self.deliver(flight)
+    }
+
     /// A rule strikes a step under way that has not taken effect, and the step is executed
-    /// where the rule lets it.
-    pub fn strike_step(&mut self, flight: usize, rule: u16) -> Result<(), RunError> {
+    /// where the rule lets it, `late` after its caller gave up where it comes late.
+    pub fn strike_step(
+        &mut self,
+        flight: usize,
+        rule: u16,
+        late: Duration,
+    ) -> Result<(), RunError> {
         self.note_rule(rule, flight);
         let what = self.injector.fault(rule).what;
-        let delay = self.injector.fault(rule).delay.unwrap_or_default();
         let kind = StepKind::of(&self.flight(flight).command);
         match what {
             What::Refuse | What::Unreachable | What::Fail => {
                 let answer = match what {
                     What::Fail => super::send::failure(kind),
-                    _ => crate::step::Answer::Error(crate::step::StepError::Refused),
+                    _ => Answer::Error(crate::step::StepError::Refused),
                 };
-                self.leave_connection(flight);
-                let state = self.flight_mut(flight);
-                state.fate = Fate::Never;
-                state.answer = Some(answer);
-                self.deliver(flight)
+                self.answer_unexecuted(flight, answer)
+            }
+            What::AnswerWithoutDoing => {
+                if let Some((table, id)) = self.row_of(flight) {
+                    self.footprint.read(|| Location::Row(table, id));
+                }
+                match self.answer_without_doing(flight) {
+                    Some(answer) => self.answer_unexecuted(flight, answer),
+                    None => self.execute(flight),
+                }
             }
             What::LoseRequest => {
                 self.leave_connection(flight);
@@ -236,8 +263,8 @@ impl World<'_> {
                 self.flight_mut(flight).fate = Fate::LoseReply;
                 self.execute(flight)
             }
-            What::DeliverLate => {
-                self.flight_mut(flight).fate = Fate::Late(delay);
+            What::DeliverLate | What::Delay => {
+                self.flight_mut(flight).fate = Fate::Late(late);
                 self.expire(flight)
             }
             what => unreachable!("{what} does not strike single steps"),
@@ -268,27 +295,6 @@ impl World<'_> {
         self.leave_connection(flight);
         self.flight_mut(flight).pending -= 1;
         self.release(flight);
-    }
-
-    /// A fault of the world happens, on this row where it is about a row.
-    pub fn world_fault_now(&mut self, rule: u16, row: Option<RowId>) -> Result<(), RunError> {
-        let target = match row {
-            Some(row) => format!("row {}", row.0),
-            None => "the world".to_owned(),
-        };
-        let (at, until, step) = (self.state.now, None, None);
-        self.state.recorder.fault(FaultRecord { rule, at, until, target, step });
-        let what = self.injector.fault(rule).what;
-        match row {
-            Some(row) if what.bypasses() => self.bypass(what, row, None),
-            Some(row) => self.evict(row),
-            None => {
-                for node in 0..self.fixed.nodes {
-                    self.footprint.write(|| Location::Node(NodeId(node as u16)));
-                }
-                self.change_the_world(rule, Trigger::Time(0))
-            }
-        }
     }
 
     /// A lasting fault begins or ends.

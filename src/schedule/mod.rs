@@ -43,7 +43,9 @@ mod story;
 mod symmetry;
 mod terms;
 mod walk;
+mod without_doing;
 mod world;
+mod world_fault;
 mod zone;
 
 #[cfg(test)]

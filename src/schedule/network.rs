@@ -147,6 +147,8 @@ impl Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Normal,
+    /// It is executed so much later.
+    Delayed(Duration),
     /// It is executed, and its reply is lost.
     LoseReply,
     /// It is executed so long after the caller gave up.
@@ -195,12 +197,19 @@ pub(crate) struct FlightInfo {
     pub op: OpId,
     pub number: u32,
     pub sent: Time,
+    /// By how much a fault holds it up.
+    pub held_up: Duration,
 }
 
 impl super::world::World<'_> {
     pub fn flight_info(&self, flight: usize) -> FlightInfo {
         let state = self.flight(flight);
-        FlightInfo { kind: state.kind, op: state.op, number: state.number, sent: state.sent }
+        let held_up = match state.fate {
+            Fate::Delayed(delay) => delay,
+            _ => Duration::ZERO,
+        };
+        let (kind, op, number, sent) = (state.kind, state.op, state.number, state.sent);
+        FlightInfo { kind, op, number, sent, held_up }
     }
 
     /// Whether no step of an ordinary client or of the bypass is under way.

@@ -142,13 +142,7 @@ impl Stepper<'_> {
                         options.push(Choice::From(rule));
                     }
                 }
-                what if what == What::Evict || what.bypasses() => match fault.row() {
-                    Some(row) => options.push(Choice::WorldRow(rule, row)),
-                    None => {
-                        options.extend(self.rows.iter().map(|row| Choice::WorldRow(rule, *row)));
-                    }
-                },
-                _ => options.push(Choice::World(rule)),
+                _ => self.world_faults(rule, &mut options),
             }
         }
         options

@@ -106,6 +106,25 @@ impl Stepper<'_> {
         }
     }
 
+    /// Whether a rule delays a step so little that its caller still waits when it takes effect:
+    /// that is a matter of when the step is chosen.
+    pub(super) fn is_held_up(&self, rule: u16, flight: usize) -> bool {
+        self.world.fault(rule).what == What::Delay && self.late_by(rule, flight).is_zero()
+    }
+
+    /// How long after its caller gave up a rule lets a step take effect.
+    pub(super) fn late_by(&self, rule: u16, flight: usize) -> Duration {
+        let fault = self.world.fault(rule);
+        let delay = fault.delay.unwrap_or_default();
+        match fault.what {
+            What::Delay => {
+                let timeout = self.timeout_of(self.world.pending(flight).kind);
+                delay.saturating_sub(Duration::from_nanos(timeout as u64))
+            }
+            _ => delay,
+        }
+    }
+
     /// A choice as it can happen in time: itself, or what has to be said about time before it.
     pub(super) fn in_time(&self, choice: Choice, into: &mut Vec<Choice>) {
         let Some(clock) = &self.progress.clock else { return into.push(choice) };

@@ -249,6 +249,18 @@ impl Recorder {
         }
     }
 
+    /// A rule that was recorded last, at this step, changed nothing.
+    pub fn did_not_strike(&mut self, rule: u16, step: Option<StepId>) {
+        let faults = &mut self.history.faults;
+        let last = faults.iter().rposition(|fault| (fault.rule, fault.step) == (rule, step));
+        if let Some(place) = last {
+            faults.remove(place);
+        }
+        if let Some(step) = step.and_then(|step| self.step(step)) {
+            step.fault = None;
+        }
+    }
+
     /// Something that a node did by itself, or that a fault did to it.
     pub fn node_event(&mut self, kind: StepKind, node: NodeId, key: Option<KeyId>, at: Time) {
         let fault = None;

@@ -279,7 +279,7 @@ impl Seeded<'_> {
             None => {
                 let draw = self.seed.draw(Purpose::Request, info.op.0, u64::from(info.number));
                 let way = request(&self.scenario.cache, &self.scenario.database, info.kind, draw);
-                now.plus_nanos(way)
+                now.plus_nanos(way) + info.held_up
             }
         };
         let at = self.world.arrive_in_order(flight, at);

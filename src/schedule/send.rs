@@ -1,6 +1,5 @@
 //! Sending: a client's command becomes a step under way, unless a fault says otherwise.
 
-use super::calamity::Trigger;
 use super::error::RunError;
 use super::injector::{Strike, Target};
 use super::network::{Fate, Flight};
@@ -86,7 +85,7 @@ impl World<'_> {
         }
         let strike = match strike {
             Some(strike) if self.changes_the_world_first(strike) => {
-                self.change_the_world(strike.rule, Trigger::Step(client))?;
+                self.change_the_world_at(strike.rule, client, step)?;
                 None
             }
             strike => strike,
@@ -308,6 +307,17 @@ impl World<'_> {
             What::Fail => {
                 self.flight_mut(flight).answer = Some(failure(kind));
                 (Fate::Never, Enabled::Deliver { flight })
+            }
+            What::AnswerWithoutDoing => match self.answer_without_doing(flight) {
+                Some(answer) => {
+                    self.flight_mut(flight).answer = Some(answer);
+                    (Fate::Never, Enabled::Deliver { flight })
+                }
+                None => (Fate::Normal, Enabled::Execute { flight, late: None }),
+            },
+            What::Delay => {
+                let fate = Fate::Delayed(delay.unwrap_or_default());
+                (fate, Enabled::Execute { flight, late: None })
             }
             What::LoseRequest => (Fate::Never, Enabled::Expire { flight }),
             What::LoseReply => (Fate::LoseReply, Enabled::Execute { flight, late: None }),

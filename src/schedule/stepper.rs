@@ -199,15 +199,7 @@ impl<'a> Stepper<'a> {
                 let flight = self.launch(op, step, effects)?;
                 self.world.execute(flight)
             }
-            Choice::Strike(rule, op, step) => {
-                let flight = self.launch(op, step, effects)?;
-                match self.world.fault(rule).what {
-                    What::LoseReply => {}
-                    What::LoseRequest | What::DeliverLate => self.hear(flight, false),
-                    _ => self.hear(flight, true),
-                }
-                self.world.strike_step(flight, rule)
-            }
+            Choice::Strike(rule, op, step) => self.strike(rule, (op, step), effects),
             Choice::StrikeAfter(..) | Choice::StrikeFlying(..) | Choice::StrikeClient(..) => {
                 effects.everything = true;
                 self.end_abruptly(choice, effects)
@@ -233,12 +225,10 @@ impl<'a> Stepper<'a> {
                 self.progress.hanging.retain(|hanging| *hanging != connection);
                 self.world.disconnect(connection)
             }
-            Choice::World(rule) => {
+            Choice::World(rule) | Choice::WorldNode(rule, _) | Choice::WorldRow(rule, _) => {
                 effects.everything = self.world.fault(rule).what == What::JumpClock;
-                self.restart_clocks(rule);
-                self.world.world_fault_now(rule, None)
+                self.strike_the_world(rule, choice)
             }
-            Choice::WorldRow(rule, row) => self.world.world_fault_now(rule, Some(row)),
             Choice::From(rule) | Choice::Until(rule) => {
                 effects.everything = true;
                 self.progress.lasting[usize::from(rule)] = matches!(choice, Choice::From(_));
@@ -255,6 +245,30 @@ impl<'a> Stepper<'a> {
                 unreachable!("time was spent before")
             }
         }
+    }
+
+    /// A fault strikes a step under way.
+    fn strike(
+        &mut self,
+        rule: u16,
+        (op, step): (OpId, u32),
+        effects: &mut Effects,
+    ) -> Result<(), RunError> {
+        if let Some(flight) = self.place_of(op, step).map(|place| self.progress.flying[place])
+            && self.is_held_up(rule, flight)
+        {
+            effects.client = Some(self.world.pending(flight).client);
+            self.world.hold_up(flight, rule);
+            return Ok(());
+        }
+        let flight = self.launch(op, step, effects)?;
+        match self.world.fault(rule).what {
+            What::LoseReply => {}
+            What::LoseRequest | What::DeliverLate | What::Delay => self.hear(flight, false),
+            _ => self.hear(flight, true),
+        }
+        let late = self.late_by(rule, flight);
+        self.world.strike_step(flight, rule, late)
     }
 
     /// Takes a step from those under way; its operation counts as invoked from now on.

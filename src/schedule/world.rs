@@ -3,7 +3,8 @@
 //! It knows what *can* happen and makes it happen when told; the scheduler decides when.
 //! Each method that makes something happen leaves what it made possible in `enabled`.
 //! Sending is in `send.rs`, taking effect in `execute.rs`, returning in `finish.rs`, faults of
-//! the world and deaths in `calamity.rs`; what changes and can be copied is in `state.rs`.
+//! the world in `world_fault.rs`, deaths in `calamity.rs`; what changes and can be copied is in
+//! `state.rs`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;

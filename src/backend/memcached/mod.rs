@@ -277,6 +277,14 @@ impl Memcached {
         self.classic.retain(|(_, of), _| *of != node);
     }
 
+    /// A number of a server's `stats`.
+    fn count(&self, node: NodeId, name: &str) -> Result<i64, BackendError> {
+        let server = self.server(node);
+        let told = own::stat(server, name);
+        told.map(Option::unwrap_or_default)
+            .map_err(|error| dead(server, &unreachable_text(&error.to_string())))
+    }
+
     fn not_tested(&mut self, what: &str) {
         if !self.untested.iter().any(|known| known == what) {
             self.untested.push(what.to_owned());
@@ -411,23 +419,32 @@ impl Cache for Memcached {
         Ok(reply.is_ok_and(|response| response.rc() == ReturnCode::Hd))
     }
 
-    fn restart(&mut self, now: Time, node: NodeId) -> Result<(), BackendError> {
+    fn restart(&mut self, now: Time, node: NodeId) -> Result<bool, BackendError> {
         let place = usize::from(node.0);
         self.nodes[place].marks.clear();
         self.nodes[place].ends.clear();
         if self.nodes[place].own.is_none() {
             // It belongs to somebody else: it is emptied, and goes on.
-            return text_command(self.server(node), "flush_all").map(|_| ());
+            let held = self.holds_items(now, node)?;
+            text_command(self.server(node), "flush_all")?;
+            return Ok(held);
         }
+        // Each item that it stored had a CAS number.
+        let loses = self.count(node, "total_items")? > 0;
         self.disconnect(node);
         let state = &mut self.nodes[place];
         if let Some(clock) = &mut state.clock {
             clock.restart(now);
         }
         match &mut state.own {
-            Some(own) => own.restart_cold(),
-            None => Ok(()),
+            Some(own) => own.restart_cold().map(|()| loses),
+            None => Ok(loses),
         }
+    }
+
+    fn holds_items(&mut self, now: Time, node: NodeId) -> Result<bool, BackendError> {
+        self.follow(now, node)?;
+        Ok(self.count(node, "curr_items")? > 0)
     }
 
     fn expiry(&self, node: NodeId, key: &Key) -> Option<Time> {
@@ -439,24 +456,24 @@ impl Cache for Memcached {
         clocks.filter_map(|clock| clock.next_expiry(now)).min()
     }
 
-    fn jump(&mut self, now: Time, node: NodeId, seconds: i64) -> Result<(), BackendError> {
+    fn jump(&mut self, now: Time, node: NodeId, seconds: i64) -> Result<bool, BackendError> {
         if self.clock != Clock::Faketime {
             self.not_tested("a server's clock cannot be made to jump without libfaketime");
-            return Ok(());
+            return Ok(false);
         }
         if seconds < 0 {
             self.not_tested("a server's clock cannot be made to jump back");
-            return Ok(());
+            return Ok(false);
         }
         self.follow(now, node)?;
         let node = &mut self.nodes[usize::from(node.0)];
         if let Some(clock) = &mut node.clock {
             clock.jump(seconds);
         }
-        match &mut node.own {
-            Some(own) => own.advance(seconds),
-            None => Ok(()),
+        if let Some(own) = &mut node.own {
+            own.advance(seconds)?;
         }
+        Ok(seconds != 0)
     }
 
     fn means(&self) -> Means {

@@ -134,9 +134,19 @@ impl Cache for Nodes {
         Ok(self.node_mut(node).evict(now, key))
     }
 
-    fn restart(&mut self, now: Time, node: NodeId) -> Result<(), BackendError> {
-        self.node_mut(node).restart(now);
-        Ok(())
+    fn restart(&mut self, now: Time, node: NodeId) -> Result<bool, BackendError> {
+        let node = self.node_mut(node);
+        let loses = node.has_something_to_lose(now);
+        node.restart(now);
+        Ok(loses)
+    }
+
+    fn holds_items(&mut self, now: Time, node: NodeId) -> Result<bool, BackendError> {
+        Ok(self.node_mut(node).holds_items(now))
+    }
+
+    fn modelled(&self, node: NodeId) -> Option<&Node> {
+        self.nodes.get(usize::from(node.0))
     }
 
     fn take_evicted(&mut self) -> Vec<(NodeId, Key)> {
@@ -147,9 +157,9 @@ impl Cache for Nodes {
         self.nodes[usize::from(node.0)].expiry(key)
     }
 
-    fn jump(&mut self, _: Time, node: NodeId, seconds: i64) -> Result<(), BackendError> {
+    fn jump(&mut self, _: Time, node: NodeId, seconds: i64) -> Result<bool, BackendError> {
         self.node_mut(node).jump(seconds);
-        Ok(())
+        Ok(seconds != 0)
     }
 
     fn fingerprint(&self, now: Time, names: &mut CasNames, into: &mut dyn Hasher) -> bool {

@@ -224,6 +224,17 @@ impl Node {
         self.items.oldest_first().filter(move |entry| self.is_live(entry, tick))
     }
 
+    /// Whether it holds an item that a client can find.
+    pub fn holds_items(&self, now: Time) -> bool {
+        self.entries(now).next().is_some()
+    }
+
+    /// Whether a restart would change anything: it holds items, or has given out CAS numbers,
+    /// which begin anew then.
+    pub fn has_something_to_lose(&self, now: Time) -> bool {
+        self.last_cas > 0 || self.holds_items(now)
+    }
+
     /// What remains of an item's life.
     pub fn remaining_of(&self, now: Time, entry: &Entry) -> Remaining {
         entry.remaining(self.tick(now))

@@ -5,8 +5,9 @@ use std::hash::Hasher;
 
 use super::{Postgres, Waiting};
 use crate::backend::{BackendError, Database, Submitted};
+use crate::operation::OpKind;
 use crate::step::{
-    ConnectionId, DbCommand, DbReply, Footprint, Isolation, Location, Row, Table, TableSpec,
+    ConnectionId, DbCommand, DbReply, Footprint, Isolation, Location, Row, RowId, Table, TableSpec,
 };
 
 impl Database for Postgres {
@@ -72,6 +73,14 @@ impl Database for Postgres {
         }
         self.end(connection, false, footprint);
         Ok(())
+    }
+
+    fn would_change(&self, table: Table, row: RowId, how: OpKind) -> Option<bool> {
+        let record = self.records.get(&(table, row));
+        let latest = record.and_then(|record| record.latest());
+        let is_there = latest.is_some_and(|stored| stored.row.is_some());
+        let free = record.is_none_or(|record| record.holders.is_empty());
+        Some(free && is_there != (how == OpKind::Insert))
     }
 
     fn fingerprint(&self, into: &mut dyn Hasher) -> bool {

@@ -69,7 +69,7 @@ pub(super) struct Strike {
 /// Whom an eviction is about.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Victim {
-    /// The key of the step that was struck.
+    /// The one that the fault names, or the key of the step that was struck.
     Key(Key),
     /// Any, by this draw.
     Any(u64),
@@ -82,6 +82,12 @@ pub fn check_for_server(fault: &Fault, nodes: usize) -> Result<(), FaultProblem>
     match fault.what {
         What::Cancel | What::Crash => {
             return wrong("do", "this happens to an application; a server cannot do it");
+        }
+        What::AnswerWithoutDoing => {
+            return wrong("do", "this server does what it says; use a scenario");
+        }
+        What::Delay => {
+            return wrong("do", "this server executes at once, or with `deliver-late` too late");
         }
         what if what.bypasses() => return wrong("do", "a cache server has no database"),
         _ => {}
@@ -100,6 +106,9 @@ pub fn check_for_server(fault: &Fault, nodes: usize) -> Result<(), FaultProblem>
     }
     if fault.row.is_some() {
         return wrong("row", "a cache server does not know rows; use the key with `evict`");
+    }
+    if fault.key.is_some() && fault.is_about_rows() && fault.on.is_none() {
+        return wrong("key", "a cache server knows no row at that time; write the whole key");
     }
     if let Some(node) = fault.nodes.iter().flatten().find(|node| usize::from(**node) >= nodes) {
         let problem =
@@ -213,6 +222,9 @@ impl Rule {
 
     /// A victim that nothing else decides.
     fn any(&self) -> Victim {
+        if self.fault.key.is_some() {
+            return Victim::Key(self.fault.evicted_key(|| Key::from("")));
+        }
         Victim::Any(self.seed.draw(Purpose::FaultDetail, 0, self.matched))
     }
 
@@ -223,7 +235,10 @@ impl Rule {
             moment: self.fault.moment,
             delay: self.fault.delay.unwrap_or_default(),
             by_seconds: self.fault.by_seconds.unwrap_or(0),
-            victim: key.map_or_else(|| self.any(), Victim::Key),
+            victim: match key {
+                Some(key) => Victim::Key(self.fault.evicted_key(|| key)),
+                None => self.any(),
+            },
         }
     }
 }

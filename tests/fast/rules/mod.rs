@@ -2,6 +2,7 @@
 //! rules, with the tests that stand elsewhere, is `docs/soundness.md`.
 
 mod document;
+mod effects;
 mod exit_codes;
 mod exploration;
 mod faults;
