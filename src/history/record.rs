@@ -330,6 +330,8 @@ pub enum StepResult {
     Missing,
     /// A store, delete or touch that took place; a write that changed a row; `OK`.
     Done,
+    /// It was not executed, and the server said that it was.
+    Pretended,
     /// A store, delete, touch or write that found its condition unmet.
     NotDone,
     /// The CAS token did not match.

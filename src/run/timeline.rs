@@ -324,6 +324,7 @@ fn result(result: StepResult) -> String {
         StepResult::Lease(win) => format!("found, lease {win:?}").to_lowercase(),
         StepResult::Missing => "nothing there".to_owned(),
         StepResult::Done => "done".to_owned(),
+        StepResult::Pretended => "said done, not done".to_owned(),
         StepResult::NotDone => "nothing to do".to_owned(),
         StepResult::Exists => "changed since".to_owned(),
         StepResult::CacheRefused(error) => format!("{error:?}"),

@@ -261,6 +261,13 @@ impl Recorder {
         }
     }
 
+    /// A server will say that it has done a step, and has not.
+    pub fn pretended(&mut self, id: StepId) {
+        if let Some(step) = self.step(id) {
+            step.result = StepResult::Pretended;
+        }
+    }
+
     /// Something that a node did by itself, or that a fault did to it.
     pub fn node_event(&mut self, kind: StepKind, node: NodeId, key: Option<KeyId>, at: Time) {
         let fault = None;

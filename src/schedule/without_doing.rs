@@ -28,6 +28,8 @@ impl World<'_> {
             },
             _ => Answer::Database(DbReply::Done),
         };
+        let step = self.flight(flight).step;
+        self.state.recorder.pretended(step);
         Some(answer)
     }
 

@@ -200,6 +200,10 @@ impl<'a> Evidence<'a> {
                 _ => {}
             }
         }
+        // No error was there to be swallowed, or to be told of.
+        if attempt.result == StepResult::Pretended {
+            return UNEXPLAINED;
+        }
         if answered_with_error(attempt) && keeps_old(attempt.kind) {
             return "oom-store-fail";
         }

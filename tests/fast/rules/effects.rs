@@ -261,6 +261,8 @@ fn an_answer_without_doing_is_taken_for_success() {
     };
     let run = of("cache-aside", "cache.delete", &["read 0", "update 0 after 10ms"]);
     assert_eq!(run.entries[0].class.name(), "stale", "the entry was not deleted");
+    let cause = run.entries[0].cause.as_ref().unwrap();
+    assert_eq!(cause.hazard, "unexplained", "no error was swallowed");
     let run = of("cache-aside", "db.update", &["update 0", "read 0 after 10ms"]);
     assert!(run.history.commits.is_empty());
     let run = of("set-inside-txn", "db.commit", &["update 0", "update 0 after 10ms"]);
