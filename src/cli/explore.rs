@@ -225,7 +225,7 @@ fn show(arguments: &Arguments, file: &Path, result: &ExploreResult, on: Option<&
     };
     if let (Some(on), false) = (on, arguments.json) {
         // The first schedule that was met is shown; nothing is cut down on real servers.
-        shown = shown.replacen("  smallest schedule for ", "  a schedule for ", 1);
+        shown = shown.replacen("  small schedule for ", "  a schedule for ", 1);
         shown.push_str(&format!("  on {on}, each schedule from the start\n"));
     }
     if let (Some(folder), Some(counterexample)) = (&arguments.out, &result.counterexample) {

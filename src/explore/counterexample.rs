@@ -43,6 +43,10 @@ pub struct Counterexample {
     pub faults: u32,
     /// Steps that may take longer than their timeouts.
     pub pauses: u32,
+    /// Why there may be a smaller one: the limit that was reached. Nothing where every smaller
+    /// program and schedule was searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small: Option<String>,
     /// What happens, one thing after the other.
     #[schemars(with = "Vec<String>")]
     pub choices: Vec<Choice>,
@@ -102,7 +106,8 @@ impl Counterexample {
                 profile => format!("model:{profile}"),
             },
             faults,
-            pauses: subject.bounds.advances,
+            pauses: choices.iter().filter(|choice| choice.is_pause()).count() as u32,
+            small: None,
             choices: choices.to_vec(),
             times: moments.times,
             phases: moments.phases,

@@ -12,6 +12,7 @@ mod judge;
 mod load;
 mod matrix;
 mod narrow;
+mod parts;
 mod real;
 mod register;
 mod replay;

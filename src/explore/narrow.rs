@@ -11,8 +11,9 @@ use std::collections::BTreeSet;
 use super::counterexample::Counterexample;
 use super::finding::Finding;
 use super::hunt::{Failure, Walked, walk_once};
+use super::parts::{few_rows, script};
 use super::search::Watch;
-use super::smallest::{as_found, is_same, script, smallest_within};
+use super::smallest::{as_found, is_same, smallest_within};
 use super::subject::Subject;
 use crate::check::{States, cause, reads};
 use crate::history::record::{History, KeyId, StepRecord};
@@ -45,11 +46,16 @@ pub fn narrow(
     subject.scenario.seed = failure.seed;
     let mut walked = walk_once(&subject, Seed(failure.seed), failure.walker, swarm)?;
     let mut finding = finding.clone();
+    let mut is_cut = false;
     for _ in 0..ROUNDS_MAX {
         let whole = subject.plan();
         let mut next = None;
         for keep in levels(&walked.history, &finding, &whole) {
-            if let Some(found) = search_few(&subject, &whole, &keep, &finding, watch)? {
+            if let Some(mut found) = search_few(&subject, &whole, &keep, &finding, watch)? {
+                if is_cut || keep.len() < whole.operations() {
+                    let all = "not all operations of the program were searched";
+                    found.small.get_or_insert(all.to_owned());
+                }
                 return Ok(Some(found));
             }
             if keep.len() < whole.operations() && keep.len() > SEARCHED_MAX {
@@ -61,11 +67,12 @@ pub fn narrow(
             }
         }
         let Some((part, again)) = next else { break };
-        (subject, walked) = (part, again);
+        (subject, walked, is_cut) = (part, again, true);
         let same = walked.findings.iter().find(|found| is_same(found, &finding));
         finding = same.expect("it was looked for").clone();
     }
-    as_found(&subject, &finding, &walked.choices).map(Some)
+    let small = format!("more than {SEARCHED_MAX} operations were walked through");
+    as_found(&subject, &finding, &walked.choices, Some(small)).map(Some)
 }
 
 /// Searches the program of these operations, with no more rows than they need, and then with
@@ -113,6 +120,10 @@ fn levels(history: &History, finding: &Finding, plan: &Plan) -> Vec<BTreeSet<OpI
         .collect();
     let key = (0..history.keys.len()).map(|number| KeyId(number as u32));
     let key = key.into_iter().find(|key| history.keys.name(*key).to_string() == finding.key);
+    // Few enough are searched whole.
+    if all.len() <= SEARCHED_MAX {
+        return vec![all];
+    }
     let Some(key) = key else { return vec![all] };
     let named = named(history, key, finding);
     let of_key: BTreeSet<OpId> =
@@ -200,33 +211,4 @@ fn cut(subject: &Subject, whole: &Plan, keep: &BTreeSet<OpId>) -> Subject {
     workload.rows_per_read = 1;
     workload.processes = workload.processes.min(workload.groups.len().max(1) as u32);
     part
-}
-
-/// The same program with the rows that it asks for numbered from 0, and no others.
-fn few_rows(subject: &Subject) -> Subject {
-    let rows = u64::from(subject.scenario.workload.rows);
-    let plan = subject.plan();
-    let lines = plan.clients().iter().flat_map(|client| plan.script(client));
-    let parsed = lines.filter_map(|line| crate::plan::parse_line(&line).ok());
-    let asked: BTreeSet<u64> =
-        parsed.flat_map(|(_, rows, _)| rows).map(|row| row.0).filter(|row| *row < rows).collect();
-    let mut few = subject.clone();
-    if asked.is_empty() || few.scenario.faults.iter().any(|fault| fault.row().is_some()) {
-        return few;
-    }
-    few.scenario.workload.rows = asked.len() as u32;
-    let renamed = |row: &str| match row.trim().parse() {
-        Ok(row) if asked.contains(&row) => asked.range(..row).count().to_string(),
-        _ => row.trim().to_owned(),
-    };
-    for group in &mut few.scenario.workload.groups {
-        for line in group.script.iter_mut().flatten() {
-            let (what, after) = line.split_once(" after ").unwrap_or((line, ""));
-            let Some((verb, list)) = what.split_once(' ') else { continue };
-            let list: Vec<String> = list.split(',').map(renamed).collect();
-            let after = if after.is_empty() { String::new() } else { format!(" after {after}") };
-            *line = format!("{verb} {}{after}", list.join(","));
-        }
-    }
-    few
 }

@@ -60,6 +60,7 @@ pub fn explore_on_servers(
             let moments = Moments::default();
             let (_, history) = replay::run(subject, &choices, &moments, &names, cache, database)?;
             let mut example = Counterexample::new(subject, &finding, &choices, moments, &history);
+            example.small = Some("on real servers nothing is cut down".to_owned());
             example.database = servers.database.to_string();
             counterexample = Some(example);
             Ok(())

@@ -101,7 +101,10 @@ pub(super) fn explore_and_shrink(
             Some(match smallest_within(&subject, finding, schedules, watch)? {
                 Some(smallest) => smallest,
                 // There was no time left to look for a smaller one.
-                None => as_found(&subject, finding, choices)?,
+                None => {
+                    let small = Some("there was no time left to look for it".to_owned());
+                    as_found(&subject, finding, choices, small)?
+                }
             })
         }
         None => None,

@@ -66,6 +66,8 @@ pub struct Exploration {
     pub wrong: u64,
     /// Fingerprints of the ends of schedules, of as much of them as the subject asks for.
     pub ends: BTreeSet<u128>,
+    /// Which limit ended the search.
+    pub(crate) gave_up: Option<String>,
 }
 
 /// Who watches: says whether to go on.
@@ -81,7 +83,8 @@ pub fn explore(
     explore_until(subject, search, limits, watch, &mut |_| ControlFlow::Continue(()))
 }
 
-/// The same, until a finding is the one that is looked for.
+/// The same, until a finding is the one that is looked for. Where switches are counted, until
+/// there is no shorter schedule for it.
 pub(crate) fn explore_until(
     subject: &Subject,
     search: Search,
@@ -153,6 +156,7 @@ fn explore_timed(
         wanted,
         gave_up: None,
         found: false,
+        longest: search.switches.map(|_| usize::MAX),
         wrong: 0,
         ends: (subject.ends != Ends::Ignored).then(BTreeSet::new),
     };
@@ -164,9 +168,10 @@ fn explore_timed(
         (effort, complete, again) = exhaust(&program, search, servers, &mut collector)?;
         extent.join(&again);
     }
-    let verdict = match (collector.findings.is_empty(), complete, collector.gave_up) {
+    let Collector { findings, marks, struck, ends, wrong, doubtful, gave_up, .. } = collector;
+    let verdict = match (findings.is_empty(), complete, gave_up.clone()) {
         (false, ..) => Verdict::Violated,
-        (true, true, _) if collector.doubtful => Verdict::Unknown(
+        (true, true, _) if doubtful => Verdict::Unknown(
             "what was found was not found again at the moments that it needs; please report it"
                 .to_owned(),
         ),
@@ -176,10 +181,9 @@ fn explore_timed(
                 .to_owned()
         })),
     };
-    let Collector { findings, marks, struck, ends, wrong, .. } = collector;
     let ends = ends.unwrap_or_default();
     let exploration =
-        Exploration { verdict, complete, effort, findings, marks, struck, wrong, ends };
+        Exploration { verdict, complete, effort, findings, marks, struck, wrong, ends, gave_up };
     Ok((exploration, extent))
 }
 
@@ -253,6 +257,8 @@ struct Collector<'a> {
     wanted: &'a mut dyn FnMut(&Finding) -> ControlFlow<()>,
     gave_up: Option<String>,
     found: bool,
+    /// Choices of a schedule at the most, where the shortest is looked for.
+    longest: Option<usize>,
     wrong: u64,
     ends: Option<BTreeSet<u128>>,
 }
@@ -286,6 +292,8 @@ impl Collector<'_> {
             let known = self.looked_at.iter().find(|(known, _)| known == finding);
             known.map_or(0, |(_, looks)| *looks)
         };
+        // What is shorter than what is known cannot come often.
+        let missed = missed || self.longest.is_some();
         if !missed && found.iter().all(|finding| looks(finding) >= LOOKS_MAX) {
             return Ok(Vec::new());
         }
@@ -318,15 +326,26 @@ impl Visitor for Collector<'_> {
             found = self.look_in_time(found, stepper.choices())?;
         }
         self.wrong += u64::from(!found.is_empty());
+        let choices = stepper.choices();
         for finding in found {
             if (self.wanted)(&finding).is_break() {
-                self.found = true;
+                match &mut self.longest {
+                    Some(longest) => {
+                        *longest = choices.len().saturating_sub(1);
+                        self.findings.retain(|(known, _)| *known != finding);
+                    }
+                    None => self.found = true,
+                }
             }
             if !self.findings.iter().any(|(known, _)| *known == finding) {
-                self.findings.push((finding, stepper.choices().to_vec()));
+                self.findings.push((finding, choices.to_vec()));
             }
         }
         Ok(if self.found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    fn longest(&self) -> usize {
+        self.longest.unwrap_or(usize::MAX)
     }
 
     fn given_up(&mut self, stepper: &mut Stepper<'_>) {

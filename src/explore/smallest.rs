@@ -1,29 +1,41 @@
 //! The smallest schedule that goes wrong in a given way.
 //!
-//! Clients, operations, keys and faults are removed while *the schedule is searched again* for
-//! each candidate: a schedule that was shrunk along ends in a local minimum far more often.
-//! Then, for the smallest program, the schedule in which clients alternate least often, and of
-//! these the shortest, and the first in the order of the choices.
+//! Small is what has fewer, in this order: faults, pauses, operations, clients, rows, switches
+//! from one client to another, choices; of what is alike in all of these the first in the order
+//! of the choices, where clients and rows have their numbers in the order of first use.
+//!
+//! Programs are searched from below: all parts of the program by the number of their operations,
+//! each whole, so that what is found is the smallest by proof. A schedule that was shrunk along,
+//! or a program from which one thing after the other is taken, ends in a local minimum: to take
+//! any one operation away may hide what two of them show. That a program does not show something
+//! says nothing of its parts: what is left out may be what repairs the entry. Only what is too big
+//! to be searched so is cut down one thing after the other, and is then called *small*.
 
 use std::ops::ControlFlow;
 
 use super::counterexample::Counterexample;
 use super::finding::Finding;
+use super::parts::{
+    Part, Parts, fit_processes, in_order_of_use, is_same_program, names_clients, script,
+    without_last_row, written_out,
+};
 use super::replay;
 use super::search::{Exploration, Limits, Models, Watch, explore_until, node_names};
 use super::subject::Subject;
 use super::timing::moments;
-use crate::operation::OpKind;
-use crate::scenario::Group;
-use crate::schedule::{Choice, RunError, Search, Servers};
+use crate::schedule::{Bounds, Choice, RunError, Search, Servers};
 
 /// How often clients may alternate in the smallest schedule at the most.
 const SWITCHES_MAX: u32 = 12;
 /// Schedules that the search for one candidate may take.
 pub(super) const CANDIDATE_SCHEDULES_MAX: u64 = 200_000;
+/// How many times as many all parts of a program may take together.
+const CANDIDATES: u64 = 8;
+/// Parts of a program that are searched with one bound: all of those of eight operations.
+const PARTS_MAX: usize = 255;
 
-/// Shrinks a program in which a finding was seen, and finds the smallest schedule that shows
-/// it. `None` when the watch broke off, or when the finding cannot be found again.
+/// Finds the smallest schedule of a program that shows a finding. `None` when the watch broke
+/// off, or when the finding cannot be found again.
 pub fn smallest(
     subject: &Subject,
     finding: &Finding,
@@ -39,31 +51,24 @@ pub(crate) fn smallest_within(
     schedules: u64,
     watch: Watch<'_>,
 ) -> Result<Option<Counterexample>, RunError> {
-    let mut shrink = Shrink { finding, schedules, watch };
-    let mut subject = scripted(subject);
-    let Some(mut choices) = shrink.search(&subject)? else { return Ok(None) };
-    loop {
-        let mut smaller = None;
-        for candidate in candidates(&subject, &choices) {
-            if let Some(found) = shrink.search(&candidate)? {
-                smaller = Some((candidate, found));
-                break;
-            }
-        }
-        match smaller {
-            Some((candidate, found)) => (subject, choices) = (candidate, found),
-            None => break,
-        }
-    }
-    let choices = shrink.straighten(&subject)?.unwrap_or(choices);
-    as_found(&subject, finding, &choices).map(Some)
+    let left = schedules.saturating_mul(CANDIDATES);
+    let mut shrink = Shrink { finding, schedules, left, watch, limit: None };
+    let whole = written_out(subject);
+    let Some(choices) = shrink.search(&whole)? else { return Ok(None) };
+    let found = match shrink.from_below(&whole, &choices)? {
+        Some(found) => found,
+        None => shrink.from_above(whole, choices)?,
+    };
+    as_found(&found.subject, finding, &found.choices, shrink.limit).map(Some)
 }
 
-/// A schedule of a program that shows a finding, as it is.
+/// A schedule of a program that shows a finding, as it is; `small` says why it may not be the
+/// smallest.
 pub(super) fn as_found(
     subject: &Subject,
     finding: &Finding,
     choices: &[Choice],
+    small: Option<String>,
 ) -> Result<Counterexample, RunError> {
     let mut result = None;
     let names = node_names(subject);
@@ -73,56 +78,11 @@ pub(super) fn as_found(
         // Its key may have another name than where the finding was first seen.
         let seen = replayed.findings.iter().find(|found| is_same(found, finding));
         let finding = seen.unwrap_or(finding);
-        result = Some(Counterexample::new(subject, finding, choices, moments.clone(), &history));
+        let example = Counterexample::new(subject, finding, choices, moments.clone(), &history);
+        result = Some(Counterexample { small: small.clone(), ..example });
         Ok(())
     })?;
     Ok(result.expect("the servers ran it"))
-}
-
-struct Shrink<'a> {
-    finding: &'a Finding,
-    schedules: u64,
-    watch: Watch<'a>,
-}
-
-impl Shrink<'_> {
-    fn same(&self, found: &Finding) -> bool {
-        is_same(found, self.finding)
-    }
-
-    /// A schedule of the program that shows the finding.
-    fn search(&mut self, subject: &Subject) -> Result<Option<Vec<Choice>>, RunError> {
-        let search = Search { reduce: true, switches: None };
-        let exploration = self.look(subject, search)?;
-        Ok(self.first(exploration))
-    }
-
-    fn look(&mut self, subject: &Subject, search: Search) -> Result<Exploration, RunError> {
-        let limits = Limits { schedules: self.schedules };
-        let finding = self.finding.clone();
-        let same = |found: &Finding| is_same(found, &finding);
-        explore_until(subject, search, limits, self.watch, &mut |found| match same(found) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        })
-    }
-
-    fn first(&self, exploration: Exploration) -> Option<Vec<Choice>> {
-        let mut found = exploration.findings.into_iter();
-        found.find(|(found, _)| self.same(found)).map(|(_, choices)| choices)
-    }
-
-    /// The schedule of the program with the fewest switches between clients.
-    fn straighten(&mut self, subject: &Subject) -> Result<Option<Vec<Choice>>, RunError> {
-        for switches in 0..=SWITCHES_MAX {
-            let search = Search { reduce: true, switches: Some(switches) };
-            let exploration = self.look(subject, search)?;
-            if let Some(choices) = self.first(exploration) {
-                return Ok(Some(choices));
-            }
-        }
-        Ok(None)
-    }
 }
 
 /// Whether two findings are the same, but for the key that they are about.
@@ -130,24 +90,213 @@ pub(crate) fn is_same(one: &Finding, other: &Finding) -> bool {
     one.kind == other.kind && one.hazard == other.hazard && one.lasts == other.lasts
 }
 
-/// The same program with every client's operations written out, and no client without any.
-fn scripted(subject: &Subject) -> Subject {
-    let mut scripted = subject.clone();
-    let plan = subject.plan();
-    let workload = &mut scripted.scenario.workload;
-    workload.groups = Vec::new();
-    for client in plan.clients() {
-        let lines = plan.script(client);
-        if !lines.is_empty() {
-            workload.groups.push(script(lines));
-        }
+/// What a schedule costs of what is bounded.
+fn spent(choices: &[Choice]) -> Bounds {
+    let count = |costs: fn(&Choice) -> bool| choices.iter().filter(|c| costs(c)).count() as u32;
+    Bounds {
+        faults: count(|choice| choice.is_fault()),
+        advances: count(|choice| choice.is_pause()),
     }
-    workload.rows_per_read = 1;
-    scripted
 }
 
-pub(super) fn script(lines: Vec<String>) -> Group {
-    Group { clients: 1, operations: None, mix: None, keys: None, think: None, script: Some(lines) }
+/// A program and its smallest schedule.
+struct Found {
+    subject: Subject,
+    switches: u32,
+    choices: Vec<Choice>,
+}
+
+impl Found {
+    /// What is compared among programs of as many operations, clients and rows.
+    fn measure(&self) -> (u32, usize, &[Choice], Vec<Option<&[String]>>) {
+        let groups = &self.subject.scenario.workload.groups;
+        let scripts = groups.iter().map(|group| group.script.as_deref()).collect();
+        (self.switches, self.choices.len(), &self.choices, scripts)
+    }
+}
+
+struct Shrink<'a> {
+    finding: &'a Finding,
+    schedules: u64,
+    /// Schedules that may still be searched from below.
+    left: u64,
+    watch: Watch<'a>,
+    /// Why a smaller one may have been missed.
+    limit: Option<String>,
+}
+
+impl Shrink<'_> {
+    /// The smallest schedule of the smallest part of a program that shows the finding, of which
+    /// one schedule is known; `None` when a limit is reached before one does.
+    fn from_below(&mut self, whole: &Subject, known: &[Choice]) -> Result<Option<Found>, RunError> {
+        let Some(parts) = Parts::of(whole) else { return Ok(self.give_up(whole)) };
+        let most = spent(known);
+        for faults in 0..=most.faults.min(whole.bounds.faults) {
+            let pauses = if faults == most.faults { most.advances } else { whole.bounds.advances };
+            for advances in 0..=pauses {
+                let bounds = Bounds { faults, advances };
+                let mut left = PARTS_MAX;
+                for size in 1..=parts.operations() {
+                    let Some(shown) = self.of_size(&parts, size, bounds, &mut left)? else {
+                        return Ok(self.give_up(whole));
+                    };
+                    if !shown.is_empty() {
+                        return self.smallest_of(&parts, &shown, bounds);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn give_up(&mut self, whole: &Subject) -> Option<Found> {
+        let operations = whole.plan().operations();
+        self.limit = Some(format!("{operations} operations have too many parts to search all"));
+        None
+    }
+
+    /// Of the parts of so many operations that show the finding those with the fewest clients and
+    /// rows; `None` when there are more parts than are left to be searched.
+    fn of_size(
+        &mut self,
+        parts: &Parts,
+        size: usize,
+        bounds: Bounds,
+        left: &mut usize,
+    ) -> Result<Option<Vec<Part>>, RunError> {
+        let mut of_size: Vec<Part> = parts.of_size(size).take(*left + 1).collect();
+        if of_size.len() > *left {
+            return Ok(None);
+        }
+        *left -= of_size.len();
+        of_size.sort_by_key(|part| parts.measure(*part));
+        let mut shown: Vec<Part> = Vec::new();
+        for part in of_size {
+            if shown.first().is_some_and(|known| parts.measure(*known) < parts.measure(part)) {
+                break;
+            }
+            if self.left == 0 {
+                return Ok(None);
+            }
+            if self.search(&within(parts.program(part), bounds))?.is_some() {
+                shown.push(part);
+            }
+        }
+        Ok(Some(shown))
+    }
+
+    /// The smallest schedule of parts of the same measure.
+    fn smallest_of(
+        &mut self,
+        parts: &Parts,
+        shown: &[Part],
+        bounds: Bounds,
+    ) -> Result<Option<Found>, RunError> {
+        let mut smallest: Option<Found> = None;
+        for part in shown {
+            let most = smallest.as_ref().map_or(SWITCHES_MAX, |known| known.switches);
+            let program = within(parts.program(*part), bounds);
+            let Some(found) = self.straighten(program, most)? else { continue };
+            let found = self.in_order(found)?;
+            if smallest.as_ref().is_none_or(|known| found.measure() < known.measure()) {
+                smallest = Some(found);
+            }
+        }
+        if smallest.is_none() {
+            self.limit.get_or_insert(format!("more than {SWITCHES_MAX} switches are needed"));
+        }
+        Ok(smallest)
+    }
+
+    /// A small schedule of a program from which one thing after the other was taken.
+    fn from_above(
+        &mut self,
+        mut subject: Subject,
+        mut choices: Vec<Choice>,
+    ) -> Result<Found, RunError> {
+        loop {
+            let mut smaller = None;
+            for candidate in candidates(&subject, &choices) {
+                if let Some(found) = self.search(&candidate)? {
+                    smaller = Some((candidate, found));
+                    break;
+                }
+            }
+            match smaller {
+                Some((candidate, found)) => (subject, choices) = (candidate, found),
+                None => break,
+            }
+        }
+        match self.straighten(subject.clone(), SWITCHES_MAX)? {
+            Some(found) => self.in_order(found),
+            None => Ok(Found { subject, switches: u32::MAX, choices }),
+        }
+    }
+
+    /// The same program under names in the order of first use, if that changes nothing else.
+    fn in_order(&mut self, mut found: Found) -> Result<Found, RunError> {
+        // Under new names another schedule may come first, whose order of first use is another.
+        for _ in 0..=found.subject.scenario.workload.groups.len() {
+            let ordered = in_order_of_use(&found.subject, &found.choices);
+            if is_same_program(&ordered, &found.subject) {
+                break;
+            }
+            match self.straighten(ordered, found.switches)? {
+                Some(renamed)
+                    if (renamed.switches, renamed.choices.len())
+                        == (found.switches, found.choices.len()) =>
+                {
+                    found = renamed;
+                }
+                // Rows are not all alike where they lie on several nodes.
+                _ => break,
+            }
+        }
+        Ok(found)
+    }
+
+    /// The schedule of the program with the fewest switches between clients, at most so many, of
+    /// these the shortest, and of these the first.
+    fn straighten(&mut self, subject: Subject, most: u32) -> Result<Option<Found>, RunError> {
+        for switches in 0..=most {
+            let search = Search { reduce: true, switches: Some(switches) };
+            if let Some(choices) = self.look(&subject, search)? {
+                return Ok(Some(Found { subject, switches, choices }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A schedule of the program that shows the finding.
+    fn search(&mut self, subject: &Subject) -> Result<Option<Vec<Choice>>, RunError> {
+        self.look(subject, Search { reduce: true, switches: None })
+    }
+
+    fn look(&mut self, subject: &Subject, search: Search) -> Result<Option<Vec<Choice>>, RunError> {
+        let limits = Limits { schedules: self.schedules };
+        let finding = self.finding.clone();
+        let wanted = &mut |found: &Finding| match is_same(found, &finding) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        let exploration = explore_until(subject, search, limits, self.watch, wanted)?;
+        let Exploration { findings, complete, gave_up, effort, .. } = exploration;
+        self.left = self.left.saturating_sub(effort.schedules + effort.pruned);
+        // It may be about one key or another.
+        let same = findings.into_iter().filter(|(found, _)| is_same(found, &finding));
+        let found = same.min_by_key(|(_, choices)| choices.len());
+        // Where the first is enough, a search that has found it ends there.
+        if !complete && (found.is_none() || search.switches.is_some()) {
+            let reason = gave_up.unwrap_or_else(|| "a schedule had too many steps".to_owned());
+            self.limit.get_or_insert(format!("of a smaller program, {reason}"));
+        }
+        Ok(found.map(|(_, choices)| choices))
+    }
+}
+
+fn within(mut subject: Subject, bounds: Bounds) -> Subject {
+    subject.bounds = bounds;
+    subject
 }
 
 /// Programs that are smaller by one client, operation, fault or pause, the smallest first.
@@ -155,7 +304,7 @@ fn candidates(subject: &Subject, choices: &[Choice]) -> Vec<Subject> {
     let mut candidates = Vec::new();
     let groups = &subject.scenario.workload.groups;
     for place in 0..groups.len() {
-        if groups.len() > 1 && !is_named(subject) {
+        if groups.len() > 1 && !names_clients(subject) {
             let mut candidate = subject.clone();
             candidate.scenario.workload.groups.remove(place);
             fit_processes(&mut candidate);
@@ -180,28 +329,16 @@ fn candidates(subject: &Subject, choices: &[Choice]) -> Vec<Subject> {
         candidate.bounds.advances -= 1;
         candidates.push(candidate);
     }
-    candidates.extend(fewer_rows(subject));
+    candidates.extend(without_last_row(subject));
     candidates
-}
-
-/// Whether a rule names clients by their numbers, which removing one would change.
-fn is_named(subject: &Subject) -> bool {
-    subject.scenario.faults.iter().any(|fault| fault.clients.is_some())
-}
-
-fn fit_processes(subject: &mut Subject) {
-    let clients = subject.scenario.workload.groups.len() as u32;
-    let processes = &mut subject.scenario.workload.processes;
-    *processes = (*processes).min(clients.max(1));
 }
 
 /// One fault less, or only the rules that struck.
 fn fewer_faults(subject: &Subject, choices: &[Choice]) -> Vec<Subject> {
     let mut fewer = Vec::new();
-    let struck = choices.iter().filter(|choice| choice.is_fault()).count() as u32;
     if subject.bounds.faults > 0 {
         let mut candidate = subject.clone();
-        candidate.bounds.faults = struck.min(subject.bounds.faults - 1);
+        candidate.bounds.faults = spent(choices).faults.min(subject.bounds.faults - 1);
         fewer.push(candidate);
     }
     let used: Vec<u16> = choices.iter().filter_map(|choice| choice.rule()).collect();
@@ -213,18 +350,4 @@ fn fewer_faults(subject: &Subject, choices: &[Choice]) -> Vec<Subject> {
         fewer.push(candidate);
     }
     fewer
-}
-
-/// The last row left out, when nobody asks for it.
-fn fewer_rows(subject: &Subject) -> Option<Subject> {
-    let rows = subject.scenario.workload.rows;
-    let asked = |kind: OpKind, row: u64| kind != OpKind::Insert && row + 1 == u64::from(rows);
-    let plan = subject.plan();
-    let needed = plan.clients().iter().flat_map(|client| &client.ops);
-    let unasked = !needed.clone().any(|op| asked(op.kind, op.row().0));
-    (rows > 1 && unasked).then(|| {
-        let mut candidate = subject.clone();
-        candidate.scenario.workload.rows -= 1;
-        candidate
-    })
 }

@@ -68,9 +68,13 @@ pub fn smallest(counterexample: &Counterexample) -> String {
         1 => ", 1 fault".to_owned(),
         n => format!(", {n} faults"),
     };
-    let _ = writeln!(out, "  smallest schedule for {}: {steps} choices{faults}", {
+    let size = if counterexample.small.is_some() { "small" } else { "smallest" };
+    let _ = writeln!(out, "  {size} schedule for {}: {steps} choices{faults}", {
         &counterexample.finding
     });
+    if let Some(limit) = &counterexample.small {
+        let _ = writeln!(out, "    there may be a smaller one: {limit}");
+    }
     let needs = counterexample.needs();
     if !needs.is_empty() {
         let _ = writeln!(out, "  needs {}", needs.join(" and "));

@@ -129,7 +129,9 @@ impl Timeline {
             .collect();
         numbers.sort_by_key(|number| {
             let step = &history.steps[*number];
-            (took_effect(step), step.order, *number)
+            // What never took effect was sent after what had taken effect by then.
+            let order = if step.executed == Time::NEVER { u64::MAX } else { step.order };
+            (took_effect(step), order, *number)
         });
         let left_out = numbers.len().saturating_sub(STEPS_MAX);
         numbers.drain(..left_out);

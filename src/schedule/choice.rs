@@ -89,6 +89,28 @@ impl Choice {
         matches!((self, whole), (Choice::WorldNode(rule, _), Choice::World(all)) if rule == all)
     }
 
+    /// Whether a pause is spent.
+    pub fn is_pause(self) -> bool {
+        matches!(self, Choice::Late(..))
+    }
+
+    /// The operation whose step it is about.
+    pub fn operation(self) -> Option<OpId> {
+        use Choice::*;
+        match self {
+            Step(op, _)
+            | Wake(op, _)
+            | Strike(_, op, _)
+            | StrikeAfter(_, op, _)
+            | StrikeFlying(_, op, _)
+            | Alive(op, ..)
+            | Expired(op, ..)
+            | Sees(op, ..)
+            | Late(op, _) => Some(op),
+            _ => None,
+        }
+    }
+
     /// The rule that strikes, by its place in the scenario's list.
     pub fn rule(self) -> Option<u16> {
         use Choice::*;

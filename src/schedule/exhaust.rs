@@ -35,7 +35,8 @@ const DEPTH_MAX: usize = 2_000;
 pub struct Search {
     /// Merge states and put choices to sleep. Off, every schedule is run.
     pub reduce: bool,
-    /// Only schedules in which another client goes on at most so often.
+    /// Only schedules in which another client goes on at most so often; and when what is looked
+    /// for is found, only shorter ones from then on.
     pub switches: Option<u32>,
 }
 
@@ -66,6 +67,11 @@ pub(crate) trait Visitor {
 
     /// A schedule is over. Breaking ends the search: a limit was reached.
     fn schedule_done(&mut self, effort: &Effort) -> ControlFlow<()>;
+
+    /// Choices of a schedule that is still of interest, at the most.
+    fn longest(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// What is done on servers.
@@ -101,6 +107,9 @@ struct Exhaust<'a> {
     merge: bool,
     path: Vec<Frame>,
     visited: FxHashMap<u128, Vec<Choice>>,
+    /// By state, where switches are counted: with how many of these, and of choices, it was
+    /// reached.
+    reached: FxHashMap<u128, Vec<(u32, usize)>>,
     effort: Effort,
     extent: Extent,
     /// The visitor has had enough of what it saw.
@@ -124,6 +133,7 @@ pub(crate) fn exhaust(
         merge: search.reduce && program.can_merge(),
         path: Vec::new(),
         visited: FxHashMap::default(),
+        reached: FxHashMap::default(),
         effort: Effort::default(),
         extent: Extent::default(),
         stopped: false,
@@ -210,11 +220,15 @@ impl Exhaust<'_> {
         if self.merge {
             let mut hasher = Fold128::default();
             if let Some(places) = stepper.fingerprint(&mut hasher) {
-                if self.search.switches.is_some() {
-                    let actor = actor.map(|actor| places.place_of(actor));
-                    std::hash::Hash::hash(&(actor, switches), &mut hasher);
-                }
-                match self.visit(hasher.finish128(), &asleep, &stepper.naming(&places)) {
+                let visit = match self.search.switches {
+                    None => self.visit(hasher.finish128(), &asleep, &stepper.naming(&places)),
+                    Some(_) => {
+                        let actor = actor.map(|actor| places.place_of(actor));
+                        std::hash::Hash::hash(&actor, &mut hasher);
+                        self.reach(hasher.finish128(), switches)
+                    }
+                };
+                match visit {
                     Visit::New => {}
                     Visit::Again(choices) if choices.is_empty() => {
                         self.effort.pruned += 1;
@@ -236,6 +250,11 @@ impl Exhaust<'_> {
                 // Time has run out for a step: nothing has happened like this.
                 false => self.effort.pruned += 1,
             }
+            return Ok(None);
+        }
+        if self.path.len() >= visitor.longest() {
+            self.effort.pruned += 1;
+            visitor.given_up(stepper);
             return Ok(None);
         }
         if self.path.len() >= DEPTH_MAX {
@@ -307,6 +326,20 @@ impl Exhaust<'_> {
                 Visit::Again(awake)
             }
         }
+    }
+
+    /// A state that was reached with no more switches and no more choices has been searched for
+    /// all that is worth finding from here.
+    fn reach(&mut self, state: u128, switches: u32) -> Visit {
+        let choices = self.path.len();
+        let known = self.reached.entry(state).or_default();
+        if known.iter().any(|(fewer, shorter)| *fewer <= switches && *shorter <= choices) {
+            return Visit::Again(Vec::new());
+        }
+        self.effort.states += u64::from(known.is_empty());
+        known.retain(|(more, longer)| *more < switches || *longer < choices);
+        known.push((switches, choices));
+        Visit::New
     }
 
     /// Goes to the next schedule; `false` when there is none.

@@ -46,6 +46,7 @@ mod samples;
 mod scenario_errors;
 mod scenario_files;
 mod second;
+mod smallest;
 mod soundness;
 mod strategies;
 mod suite;
