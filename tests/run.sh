@@ -19,7 +19,7 @@ if [ -n "$missing" ]; then
 fi
 export STALEPROOF_REQUIRE_SERVERS=1
 # Seconds of random faults; 600 is the long mode.
-export STALEPROOF_SOAK="${STALEPROOF_SOAK:-60}"
+export STALEPROOF_SOAK="${STALEPROOF_SOAK:-30}"
 # Benchmarks are compiled by the lints, and measured by benches/report.sh.
 fast() { timeout 50m cargo test --lib --bins --test fast --features proptest --no-fail-fast; }
 

@@ -110,6 +110,41 @@ impl Kind {
         }
     }
 
+    /// The hazard that is another name for it, whatever caused it.
+    pub(crate) fn hazard(self) -> Option<&'static str> {
+        Some(match self {
+            Kind::LostUpdate => "rmw-lost-update",
+            Kind::DoubleApplied => "cached-counter-double-apply",
+            Kind::MisreportedFailure => "misreported-failure",
+            Kind::Herd => "thundering-herd",
+            Kind::NeverKept => "ttl-30-day",
+            _ => return None,
+        })
+    }
+
+    /// Whether something of this kind can be an instance of a hazard.
+    pub(crate) fn allows(self, hazard: &str) -> bool {
+        let of_a_read =
+            matches!(self, Kind::WrongRead | Kind::PhantomRead | Kind::AheadRead | Kind::StaleRead);
+        match (self.hazard(), hazard) {
+            (Some(own), _) => own == hazard,
+            (_, "multiget-skew" | "torn-multi-key") => self == Kind::TornRead,
+            (
+                _,
+                "commit-to-delete-window"
+                | "connection-desync"
+                | "fresh-then-stale-inversion"
+                | "joined-old-load"
+                | "local-l1-stale"
+                | "replica-lag-read"
+                | "stale-flag-ignored"
+                | "stale-while-revalidate"
+                | "stub-read-as-value",
+            ) => of_a_read,
+            _ => self != Kind::TornRead,
+        }
+    }
+
     /// The property that it breaks.
     pub fn property(self) -> Property {
         match self {

@@ -211,9 +211,10 @@ fn search(
         entities: registry.entities().iter().map(|entity| entity.name()).collect(),
         metrics: &[],
     };
-    let scenario = parse(Path::new(&name), &trial.scenario, &known).map_err(|problems| {
+    let mut scenario = parse(Path::new(&name), &trial.scenario, &known).map_err(|problems| {
         problems.iter().map(ToString::to_string).collect::<Vec<String>>().join("\n")
     })?;
+    scenario.explore.hazard = scenario.explore.hazard.or_else(|| trial.hazard.clone());
     let subject = Subject::of(&scenario, registry, Sizes::default())
         .map_err(|error| format!("{name}: {error}"))?;
     let counts = is_asked(trial);

@@ -1,9 +1,12 @@
 //! Judges what a schedule came to: from its history, and from what the servers hold.
 
+use std::collections::BTreeSet;
+
 use super::finding::{Finding, Kind, Lasts};
 use super::{load, register};
 use crate::backend::{Cache, Database};
 use crate::check::audit::{Audit, Entry};
+use crate::check::cause::signs;
 use crate::check::incidents::{self, Incident};
 use crate::check::{States, incidents::Kind as Went};
 use crate::entity::Entity;
@@ -41,7 +44,7 @@ impl<'a> Question<'a> {
             properties: &subject.properties,
             entity: &*subject.entity,
             node_of,
-            name_hazards: subject.name_hazards,
+            name_hazards: true,
             accepted: accepted.collect(),
             ttl_nanos: (ttl > 0).then(|| (ttl as u64 + 1) * 1_000_000_000),
         }
@@ -87,6 +90,7 @@ pub(crate) fn judge(
         if let Some(kind) = kind.filter(|kind| question.asks(kind.property())) {
             let lasts = lasting(&incident, kind, &entries);
             let hazard = incident.hazard.filter(|_| question.name_hazards);
+            let hazard = kind.hazard().or(hazard);
             found.push(Finding {
                 hazard: hazard.map(ToOwned::to_owned),
                 ..Finding::about(kind, name(history, incident.key), lasts)
@@ -102,13 +106,24 @@ pub(crate) fn judge(
         }
     }
     if question.asks(Property::Load) {
-        load::judge(history, question.name_hazards, &mut found);
+        load::judge(history, &mut found);
     }
     register::judge(history, &states, question.properties, &mut found);
+    debug_assert!(found.iter().all(|finding| has_signs(finding, history)), "{found:?}");
     found.retain(|finding| !question.accepts(finding));
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// Whether the steps are there without which a hazard has not that name.
+fn has_signs(finding: &Finding, history: &History) -> bool {
+    let mut steps = BTreeSet::new();
+    signs::note(history, &mut steps);
+    finding
+        .hazard
+        .as_deref()
+        .is_none_or(|hazard| signs::allow(hazard, &steps) && finding.kind.allows(hazard))
 }
 
 fn kind_of(went: Went) -> Option<Kind> {

@@ -7,10 +7,10 @@ use crate::operation::{OpId, OpKind};
 use crate::step::Win;
 
 /// Loads of the same row that were under way together, and entries that were never served.
-pub(super) fn judge(history: &History, name_hazards: bool, found: &mut Vec<Finding>) {
-    let mut note = |kind, key: KeyId, hazard: &str| {
+pub(super) fn judge(history: &History, found: &mut Vec<Finding>) {
+    let mut note = |kind: Kind, key: KeyId| {
         let about = Finding::about(kind, history.keys.name(key).to_string(), Lasts::Transient);
-        found.push(Finding { hazard: name_hazards.then(|| hazard.to_owned()), ..about });
+        found.push(Finding { hazard: kind.hazard().map(ToOwned::to_owned), ..about });
     };
     let misses: Vec<&OpRecord> = history
         .ops
@@ -22,11 +22,11 @@ pub(super) fn judge(history: &History, name_hazards: bool, found: &mut Vec<Findi
             other.key == one.key && other.start <= one.end && one.start <= other.end
         };
         if misses[..place].iter().copied().any(|other| together(&other)) {
-            note(Kind::Herd, one.key, "thundering-herd");
+            note(Kind::Herd, one.key);
         }
     }
     for key in never_kept(history) {
-        note(Kind::NeverKept, key, "ttl-30-day");
+        note(Kind::NeverKept, key);
     }
 }
 

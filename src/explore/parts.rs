@@ -104,7 +104,7 @@ fn combinations(of: usize, set: usize) -> impl Iterator<Item = u64> {
     let first = (1_u64 << set) - 1;
     std::iter::successors(Some(first), |bits| {
         let low = bits & bits.wrapping_neg();
-        let ripple = bits + low;
+        let ripple = bits.checked_add(low)?;
         Some(ripple | ((bits ^ ripple) >> 2).checked_div(low)?)
     })
     .take_while(move |bits| bits >> of == 0)

@@ -49,6 +49,8 @@ pub fn explore_on_servers(
     limits: Limits,
     watch: Watch<'_>,
 ) -> Result<(ExploreResult, String), RunError> {
+    // No states are merged, so that the names of what was met cost nothing.
+    let subject = &Subject { name_hazards: true, ..subject.clone() };
     let mut fresh = Fresh { servers, subject, described: String::new() };
     let search = Search { reduce: true, switches: None };
     let exploration = explore_on(subject, &mut fresh, search, limits, watch)?;

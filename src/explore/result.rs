@@ -49,6 +49,10 @@ pub struct ExploreResult {
     pub longest: u64,
     /// Everything that some schedule within the bound came to.
     pub findings: Vec<Finding>,
+    /// Whether all causes were searched by which something can go wrong; else only that of the
+    /// smallest schedule has a name.
+    #[serde(default)]
+    pub causes_searched: bool,
     /// The smallest schedule for the finding that matters most.
     pub counterexample: Option<Counterexample>,
     /// Places of the pattern that some schedule reached.
@@ -132,6 +136,7 @@ pub(super) fn result(
     counterexample: Option<Counterexample>,
 ) -> ExploreResult {
     let mut findings: Vec<Finding> = exploration.findings.into_iter().map(|(f, _)| f).collect();
+    name_cause(&mut findings, counterexample.as_ref());
     findings.sort();
     let (verdict, reason) = match exploration.verdict {
         Verdict::Holds => ("holds", None),
@@ -142,17 +147,7 @@ pub(super) fn result(
     let marks: Vec<String> = exploration.marks.iter().map(|mark| (*mark).to_owned()).collect();
     let mut not_tested = Vec::new();
     if verdict == "holds" {
-        // A mark is a place of the defence, or of the scenario's own pattern.
-        let own = settings.defence.as_ref().is_none_or(|name| *name == subject.scenario.pattern);
-        let mark = settings.mark.as_deref().filter(|_| own);
-        let window = settings.window.map(Window::mark);
-        for wanted in mark.into_iter().chain(window) {
-            if !marks.iter().any(|mark| mark == wanted) {
-                not_tested.push(format!("no schedule reached the mark `{wanted}`"));
-            }
-        }
-    }
-    if verdict == "holds" {
+        not_tested.extend(unreached(subject, settings, &marks));
         not_tested.extend(untested::reasons(subject, &never_struck));
     }
     if exploration.effort.choices == 0 {
@@ -188,11 +183,31 @@ pub(super) fn result(
         choices: exploration.effort.choices,
         longest: exploration.effort.depth,
         findings,
+        causes_searched: subject.name_hazards,
         counterexample,
         marks,
         never_struck: never_struck.iter().map(ToString::to_string).collect(),
         expected,
         not_tested,
+    }
+}
+
+/// Why a scenario that holds was not tested: places that no schedule reached.
+fn unreached(subject: &Subject, settings: &ExploreSettings, marks: &[String]) -> Vec<String> {
+    // A mark is a place of the defence, or of the scenario's own pattern.
+    let own = settings.defence.as_ref().is_none_or(|name| *name == subject.scenario.pattern);
+    let mark = settings.mark.as_deref().filter(|_| own);
+    let wanted = mark.into_iter().chain(settings.window.map(Window::mark));
+    let missed = wanted.filter(|wanted| !marks.iter().any(|mark| mark == wanted));
+    missed.map(|wanted| format!("no schedule reached the mark `{wanted}`")).collect()
+}
+
+/// Where no cause was searched, that of a finding is that of its smallest schedule.
+fn name_cause(findings: &mut [Finding], smallest: Option<&Counterexample>) {
+    let Some(Counterexample { finding, .. }) = smallest else { return };
+    let nameless = Finding { hazard: None, ..finding.clone() };
+    if let Some(found) = findings.iter_mut().find(|found| **found == nameless) {
+        found.hazard.clone_from(&finding.hazard);
     }
 }
 

@@ -9,8 +9,9 @@ use super::subject::{Ends, Subject};
 use super::timing::{in_time, needed, with_enough};
 use super::{untested, window};
 use crate::backend::memcached_model::{Limits as NodeLimits, Nodes};
+use crate::check::cause::signs;
 use crate::fault::Fault;
-use crate::history::record::History;
+use crate::history::record::{History, StepKind};
 use crate::run::model;
 use crate::scenario::{Scenario, Window};
 use crate::schedule::{
@@ -61,6 +62,8 @@ pub struct Exploration {
     pub marks: Vec<&'static str>,
     /// Rules of faults that took effect in some schedule.
     pub struck: Vec<bool>,
+    /// The kinds of steps that took effect in some schedule.
+    pub steps: BTreeSet<StepKind>,
     /// How often all that was asked was done and something was wrong: in a search that is not
     /// reduced and has no faults, the schedules that go wrong.
     pub wrong: u64,
@@ -146,11 +149,15 @@ fn explore_timed(
         timed: timing > Timing::Order,
         doubtful: false,
         looked_at: Vec::new(),
-        question: Question::of(subject, &node_of),
+        question: Question {
+            name_hazards: subject.name_hazards,
+            ..Question::of(subject, &node_of)
+        },
         findings: Vec::new(),
         marks: Vec::new(),
         rules: &subject.scenario.faults,
         struck: vec![false; subject.scenario.faults.len()],
+        steps: BTreeSet::new(),
         limits,
         watch,
         wanted,
@@ -168,23 +175,7 @@ fn explore_timed(
         (effort, complete, again) = exhaust(&program, search, servers, &mut collector)?;
         extent.join(&again);
     }
-    let Collector { findings, marks, struck, ends, wrong, doubtful, gave_up, .. } = collector;
-    let verdict = match (findings.is_empty(), complete, gave_up.clone()) {
-        (false, ..) => Verdict::Violated,
-        (true, true, _) if doubtful => Verdict::Unknown(
-            "what was found was not found again at the moments that it needs; please report it"
-                .to_owned(),
-        ),
-        (true, true, _) => Verdict::Holds,
-        (true, false, reason) => Verdict::Unknown(reason.unwrap_or_else(|| {
-            "a schedule has more steps than a schedule may have; does the pattern run in circles?"
-                .to_owned()
-        })),
-    };
-    let ends = ends.unwrap_or_default();
-    let exploration =
-        Exploration { verdict, complete, effort, findings, marks, struck, wrong, ends, gave_up };
-    Ok((exploration, extent))
+    Ok((collector.exploration(complete, effort), extent))
 }
 
 /// The names of the modelled nodes, by which clients route.
@@ -252,6 +243,7 @@ struct Collector<'a> {
     marks: Vec<&'static str>,
     rules: &'a [Fault],
     struck: Vec<bool>,
+    steps: BTreeSet<StepKind>,
     limits: Limits,
     watch: Watch<'a>,
     wanted: &'a mut dyn FnMut(&Finding) -> ControlFlow<()>,
@@ -278,6 +270,37 @@ fn note(history: &History, marks: &mut Vec<&'static str>) {
 }
 
 impl Collector<'_> {
+    /// What the search came to.
+    fn exploration(self, complete: bool, effort: Effort) -> Exploration {
+        let Collector { findings, marks, struck, steps, ends, wrong, doubtful, gave_up, .. } = self;
+        let verdict = match (findings.is_empty(), complete, gave_up.clone()) {
+            (false, ..) => Verdict::Violated,
+            (true, true, _) if doubtful => Verdict::Unknown(
+                "what was found was not found again at the moments that it needs; please report it"
+                    .to_owned(),
+            ),
+            (true, true, _) => Verdict::Holds,
+            (true, false, reason) => Verdict::Unknown(reason.unwrap_or_else(|| {
+                "a schedule has more steps than a schedule may have; does the pattern run in \
+                 circles?"
+                    .to_owned()
+            })),
+        };
+        let ends = ends.unwrap_or_default();
+        Exploration {
+            verdict,
+            complete,
+            effort,
+            findings,
+            marks,
+            struck,
+            steps,
+            wrong,
+            ends,
+            gave_up,
+        }
+    }
+
     /// What is wrong when the choices happen at their moments, which hazards have to do with.
     fn look_in_time(
         &mut self,
@@ -297,7 +320,14 @@ impl Collector<'_> {
         if !missed && found.iter().all(|finding| looks(finding) >= LOOKS_MAX) {
             return Ok(Vec::new());
         }
-        let seen = in_time(self.subject, choices)?.unwrap_or_default();
+        let mut seen = in_time(self.subject, choices)?.unwrap_or_default();
+        if !self.subject.name_hazards {
+            seen.iter_mut().for_each(|finding| {
+                finding.hazard = finding.kind.hazard().map(ToOwned::to_owned);
+            });
+            seen.sort();
+            seen.dedup();
+        }
         for finding in found {
             if !seen.iter().any(|other| other.kind == finding.kind && other.key == finding.key) {
                 self.doubtful = true;
@@ -321,6 +351,7 @@ impl Visitor for Collector<'_> {
         let (history, cache, database) = stepper.at_rest()?;
         note(history, &mut self.marks);
         untested::note(history, self.rules, &mut self.struck);
+        signs::note(history, &mut self.steps);
         let mut found = judge::judge(history, cache, database, deadlocks, &self.question)?;
         if self.timed && !found.is_empty() {
             found = self.look_in_time(found, stepper.choices())?;
@@ -351,6 +382,7 @@ impl Visitor for Collector<'_> {
     fn given_up(&mut self, stepper: &mut Stepper<'_>) {
         note(stepper.history(), &mut self.marks);
         untested::note(stepper.history(), self.rules, &mut self.struck);
+        signs::note(stepper.history(), &mut self.steps);
     }
 
     fn schedule_done(&mut self, effort: &Effort) -> ControlFlow<()> {
@@ -368,23 +400,59 @@ impl Visitor for Collector<'_> {
     }
 }
 
-/// Searches without naming hazards first: how entries came to be then tells no states apart,
-/// which leaves a fraction of them, and where nothing is wrong there is nothing to be named.
-fn explore_in_two(
+/// Searches without names of hazards first: how entries came to be then tells no states apart,
+/// which leaves a fraction of them. Only where something is wrong and names are asked for, all
+/// causes are searched: not where the steps are missing without which there is no such name.
+fn explore_as_asked(
     subject: &Subject,
     search: Search,
     limits: Limits,
     watch: Watch<'_>,
 ) -> Result<Exploration, RunError> {
-    if subject.name_hazards {
-        let nameless = Subject { name_hazards: false, ..subject.clone() };
-        let any = &mut |_: &Finding| ControlFlow::Break(());
-        let exploration = explore_until(&nameless, search, limits, watch, any)?;
-        if exploration.findings.is_empty() {
-            return Ok(exploration);
-        }
+    let nameless = Subject { name_hazards: false, ..subject.clone() };
+    let exploration = explore(&nameless, search, limits, watch)?;
+    if exploration.findings.is_empty() || !subject.name_hazards {
+        return Ok(exploration);
     }
-    explore(subject, search, limits, watch)
+    // What it accepts is known by its causes alone.
+    let asked = subject.scenario.explore.hazard.as_deref();
+    let Some(hazard) = asked.filter(|_| subject.scenario.accept.is_empty()) else {
+        return explore(subject, search, limits, watch);
+    };
+    if exploration.complete && !is_possible(hazard, &exploration) {
+        return Ok(exploration);
+    }
+    let is_it = |finding: &Finding| finding.hazard.as_deref() == Some(hazard);
+    let until = &mut |finding: &Finding| match is_it(finding) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let mut named = explore_until(subject, search, limits, watch, until)?;
+    if named.complete {
+        return Ok(named);
+    }
+    named.findings.retain(|(finding, _)| is_it(finding));
+    let mut found = exploration;
+    if named.findings.is_empty() {
+        return Ok(Exploration { complete: false, gave_up: named.gave_up, ..found });
+    }
+    // One schedule that shows it is enough; what else is wrong is known without names.
+    let is_known = |nameless: &Finding| {
+        let same =
+            |(finding, _): &(Finding, _)| Finding { hazard: None, ..finding.clone() } == *nameless;
+        named.findings.iter().any(same)
+    };
+    found.findings.retain(|(finding, _)| !is_known(finding));
+    found.findings.extend(named.findings);
+    Ok(found)
+}
+
+/// Whether some schedule of a complete search may show a hazard under its name, and the search
+/// was not for the causes that decide it.
+fn is_possible(hazard: &str, exploration: &Exploration) -> bool {
+    let mut kinds = exploration.findings.iter().map(|(finding, _)| finding.kind);
+    signs::allow(hazard, &exploration.steps)
+        && kinds.any(|kind| kind.allows(hazard) && kind.hazard().is_none())
 }
 
 /// A search without faults, then with one, and so on up to the bound: the first that finds
@@ -400,7 +468,7 @@ pub fn deepen(
     let mut subject = subject.clone();
     for faults in 0..=most {
         subject.bounds.faults = faults;
-        let exploration = explore_in_two(&subject, search, limits, watch)?;
+        let exploration = explore_as_asked(&subject, search, limits, watch)?;
         let unknown = matches!(exploration.verdict, Verdict::Unknown(_));
         if faults == most || unknown || enough(&exploration) {
             return Ok((exploration, subject.bounds));

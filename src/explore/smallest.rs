@@ -53,7 +53,8 @@ pub(crate) fn smallest_within(
 ) -> Result<Option<Counterexample>, RunError> {
     let left = schedules.saturating_mul(CANDIDATES);
     let mut shrink = Shrink { finding, schedules, left, watch, limit: None };
-    let whole = written_out(subject);
+    let by_cause = finding.hazard.is_some() && finding.kind.hazard().is_none();
+    let whole = Subject { name_hazards: by_cause, ..written_out(subject) };
     let Some(choices) = shrink.search(&whole)? else { return Ok(None) };
     let found = match shrink.from_below(&whole, &choices)? {
         Some(found) => found,
@@ -85,9 +86,12 @@ pub(super) fn as_found(
     Ok(result.expect("the servers ran it"))
 }
 
-/// Whether two findings are the same, but for the key that they are about.
-pub(crate) fn is_same(one: &Finding, other: &Finding) -> bool {
-    one.kind == other.kind && one.hazard == other.hazard && one.lasts == other.lasts
+/// Whether a finding is the one that is looked for, but for the key that it is about. Where no
+/// hazard is looked for, any cause will do.
+pub(crate) fn is_same(found: &Finding, wanted: &Finding) -> bool {
+    found.kind == wanted.kind
+        && found.lasts == wanted.lasts
+        && (wanted.hazard.is_none() || found.hazard == wanted.hazard)
 }
 
 /// What a schedule costs of what is bounded.
@@ -273,9 +277,25 @@ impl Shrink<'_> {
     }
 
     fn look(&mut self, subject: &Subject, search: Search) -> Result<Option<Vec<Choice>>, RunError> {
+        // Where nothing of its kind is wrong, no cause of it needs to be looked for.
+        if subject.name_hazards && search.switches.is_none() {
+            let any = Finding { hazard: None, ..self.finding.clone() };
+            let nameless = Subject { name_hazards: false, ..subject.clone() };
+            if self.look_for(&nameless, search, &any)?.is_none() {
+                return Ok(None);
+            }
+        }
+        self.look_for(subject, search, &self.finding.clone())
+    }
+
+    fn look_for(
+        &mut self,
+        subject: &Subject,
+        search: Search,
+        finding: &Finding,
+    ) -> Result<Option<Vec<Choice>>, RunError> {
         let limits = Limits { schedules: self.schedules };
-        let finding = self.finding.clone();
-        let wanted = &mut |found: &Finding| match is_same(found, &finding) {
+        let wanted = &mut |found: &Finding| match is_same(found, finding) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         };
@@ -283,7 +303,7 @@ impl Shrink<'_> {
         let Exploration { findings, complete, gave_up, effort, .. } = exploration;
         self.left = self.left.saturating_sub(effort.schedules + effort.pruned);
         // It may be about one key or another.
-        let same = findings.into_iter().filter(|(found, _)| is_same(found, &finding));
+        let same = findings.into_iter().filter(|(found, _)| is_same(found, finding));
         let found = same.min_by_key(|(_, choices)| choices.len());
         // Where the first is enough, a search that has found it ends there.
         if !complete && (found.is_none() || search.switches.is_some()) {

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::check::{States, cause, reads};
 use crate::entity::Entity;
 use crate::fault::{Fault, What};
+use crate::history::record::{History, OpRecord};
 use crate::pattern::{Entry, Registry};
 use crate::plan::Plan;
 use crate::run::{Error, registered};
 use crate::scenario::{Group, Profile, Property, Scenario};
-use crate::schedule::{Bounds, Program, Track};
+use crate::schedule::{Bounds, NameOfRead, Named, Program, Track};
 use crate::seed::Seed;
 
 /// A small program and the bounds within which it is searched.
@@ -24,7 +26,8 @@ pub struct Subject {
     pub bounds: Bounds,
     /// What is asked of every schedule.
     pub properties: Vec<Property>,
-    /// Whether findings are to name their hazards.
+    /// Whether every hazard is asked for by which something can go wrong; else findings have no
+    /// names, which need not be searched for.
     pub name_hazards: bool,
     /// What of the ends of schedules is kept, to be compared with those of another search.
     pub ends: Ends,
@@ -92,13 +95,14 @@ impl Subject {
         if properties.is_empty() {
             properties = vec![Property::FinalState, Property::Reads];
         }
+        let name_hazards = explore.hazard.is_some() || !scenario.accept.is_empty();
         let mut subject = Subject {
             entry: entry.clone(),
             entity: Arc::clone(entity),
             bounds: Bounds { faults: 0, advances: explore.advances },
             scenario,
             properties,
-            name_hazards: true,
+            name_hazards,
             ends: Ends::Ignored,
         };
         subject.allow_faults(faults);
@@ -129,7 +133,7 @@ impl Subject {
             real_time: [Property::Linearizability, Property::Sessions, Property::Load]
                 .into_iter()
                 .any(asks),
-            causes: self.name_hazards,
+            causes: self.name_hazards.then_some(NameOfRead(name_of_read)),
         }
     }
 
@@ -173,6 +177,16 @@ impl Subject {
         }
         parts.join(", ")
     }
+}
+
+/// What is wrong with a read, as far as it is known when it ends.
+fn name_of_read(history: &History, read: &OpRecord) -> Named {
+    let states = States::new(history);
+    let parts: Vec<&OpRecord> = history.ops.iter().filter(|op| op.id == read.id).collect();
+    let torn = (parts.len() > 1).then(|| cause::of_torn_read(history, &states, &parts)).flatten();
+    let wrong = reads::judge_one(read, &states) != reads::Judgement::Fresh;
+    let hazard = wrong.then(|| cause::of_read(history, &states, read)).flatten();
+    Named { wrong, hazard: hazard.map(|(hazard, _)| hazard), torn }
 }
 
 fn groups(readers: u32, writers: u32, keys: u32) -> Vec<Group> {

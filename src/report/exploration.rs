@@ -34,6 +34,10 @@ pub fn text(result: &ExploreResult, colour: Colour) -> String {
     for finding in &result.findings {
         let _ = writeln!(out, "  found    {finding}");
     }
+    let is_named = result.findings.iter().any(|finding| finding.hazard.is_some());
+    if is_named && !result.causes_searched {
+        out.push_str("  the cause is that of the schedule below; others were not searched\n");
+    }
     for reason in &result.not_tested {
         let _ = writeln!(out, "  not tested: {reason}");
     }

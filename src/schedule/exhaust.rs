@@ -301,9 +301,9 @@ impl Exhaust<'_> {
             return Sleep::new();
         }
         let taken = frame.effects.as_ref().expect("the choice has been made");
-        let real_time = self.program.track.real_time;
+        let ordered = self.program.track.orders_operations();
         let still =
-            frame.asleep.iter().filter(|(_, effects)| effects.independent_of(taken, real_time));
+            frame.asleep.iter().filter(|(_, effects)| effects.independent_of(taken, ordered));
         still.cloned().collect()
     }
 

@@ -113,17 +113,22 @@ impl Stepper<'_> {
         }
     }
 
-    /// Feeds who has reached which node, of lasting faults that keep out only some.
+    /// Feeds who has reached which node since a fault struck that may keep out only some.
     fn fingerprint_reached(&self, history: &History, into: &mut Fold128) {
+        let several = self.world.has_several_nodes();
         let keeps_some_out = |rule: u16| {
             let fault = self.world.fault(rule);
-            fault.what.lasts() && fault.clients.is_some()
+            several || (fault.what.lasts() && fault.clients.is_some())
         };
         if !counts("story::reached") {
             return;
         }
+        let mut known = Vec::new();
         for fault in history.faults.iter().filter(|fault| keeps_some_out(fault.rule)) {
-            story::reached(history, fault.at, into);
+            if !known.contains(&fault.rule) {
+                known.push(fault.rule);
+                story::reached(history, fault.at, into);
+            }
         }
     }
 }

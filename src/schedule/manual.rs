@@ -9,7 +9,7 @@ use super::world::{Enabled, World};
 use crate::fault::{Fault, What};
 use crate::history::record::{FaultRecord, KeyId, StepKind};
 use crate::operation::{ClientId, OpId, OpKind};
-use crate::step::{Answer, ConnectionId, Key, Location, NodeId, RowId};
+use crate::step::{Answer, Command, ConnectionId, DbCommand, Key, Location, NodeId, RowId};
 use crate::time::Time;
 
 /// What a scheduler has to know of a step under way to offer choices about it.
@@ -143,6 +143,22 @@ impl World<'_> {
 
     pub fn nodes(&self) -> usize {
         self.fixed.nodes
+    }
+
+    /// The row that a step selects.
+    pub fn selected(&self, flight: usize) -> Option<Location> {
+        match &self.flight(flight).command {
+            Command::Database(select @ DbCommand::Select { .. })
+            | Command::Apart(select @ DbCommand::Select { .. }) => {
+                select.row().map(|(table, row)| Location::Row(table, row))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether keys lie on more than one cache node.
+    pub fn has_several_nodes(&self) -> bool {
+        self.fixed.nodes > 1
     }
 
     pub fn client_count(&self) -> usize {

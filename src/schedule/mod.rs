@@ -62,7 +62,7 @@ pub(crate) use identity::Fold128;
 pub(crate) use injector::{COMMITTED, Injector, Target, bit};
 #[cfg(all(feature = "memcached", feature = "serve"))]
 pub(crate) use memory::Memory;
-pub use monitor::Track;
+pub use monitor::{NameOfRead, Named, Track};
 pub use pace::{Extent, Timing};
 pub use program::Program;
 pub use recorder::Keep;

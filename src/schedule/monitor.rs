@@ -16,6 +16,30 @@ use crate::history::record::{History, KeyId, OpRecord, Reported};
 use crate::operation::{OpId, OpKind, Outcome};
 use crate::step::Key;
 
+/// Names what is wrong with a read that has ended, from what has happened so far.
+#[derive(Clone, Copy, Debug)]
+pub struct NameOfRead(pub fn(&History, &OpRecord) -> Named);
+
+/// What is wrong with a read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Named {
+    /// Whether something is.
+    pub wrong: bool,
+    /// The hazard behind it.
+    pub hazard: Option<&'static str>,
+    /// The hazard behind rows that were never current together.
+    pub torn: Option<&'static str>,
+}
+
+/// There is one way to name a read.
+impl PartialEq for NameOfRead {
+    fn eq(&self, _: &NameOfRead) -> bool {
+        true
+    }
+}
+
+impl Eq for NameOfRead {}
+
 /// What the verdict is about, beside the final state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Track {
@@ -30,11 +54,16 @@ pub struct Track {
     pub results: bool,
     /// Which operation had returned before which was invoked.
     pub real_time: bool,
-    /// How entries came to be: needed to name hazards.
-    pub causes: bool,
+    /// How entries came to be, where hazards are to be named.
+    pub causes: Option<NameOfRead>,
 }
 
 impl Track {
+    /// Whether the order of a return and an invocation counts.
+    pub(super) fn orders_operations(self) -> bool {
+        self.real_time || (self.causes.is_some() && self.reads)
+    }
+
     fn watches_operations(self) -> bool {
         self.writes || self.reads || self.results || self.real_time
     }
@@ -51,6 +80,16 @@ pub(super) struct Monitor {
     /// By client, for the operation under way: what had been committed to its row, and what
     /// had ended, when it was invoked.
     open: Vec<Option<(u64, u128)>>,
+    /// By client, for the operation under way: the newest state of its row that a read had
+    /// returned when it was invoked. The names of hazards depend on it.
+    returned: Vec<u64>,
+    /// Whose further steps the name of a read that ended still depends on.
+    witnesses: Vec<OpId>,
+    /// From where on, in the order of executions, background work may still do something about
+    /// such a read.
+    helped_since: Option<u64>,
+    /// Whether there is background work, which takes steps for others.
+    background: bool,
 }
 
 fn commits(history: &History, key: KeyId) -> u64 {
@@ -58,12 +97,17 @@ fn commits(history: &History, key: KeyId) -> u64 {
 }
 
 impl Monitor {
-    pub fn new(track: Track, clients: usize) -> Monitor {
-        Monitor { track, open: vec![None; clients], ..Monitor::default() }
+    pub fn new(track: Track, clients: usize, background: bool) -> Monitor {
+        let (open, returned) = (vec![None; clients], vec![0; clients]);
+        Monitor { track, open, returned, background, ..Monitor::default() }
     }
 
     pub fn become_like(&mut self, other: &Monitor) {
-        become_like!(Monitor: self, other; decided, ended, open; same track);
+        become_like!(
+            Monitor: self, other;
+            decided, ended, open, returned, witnesses, helped_since;
+            same track, background
+        );
     }
 
     /// An operation is invoked; its first row's key is given.
@@ -76,6 +120,9 @@ impl Monitor {
             };
             self.open[client] = Some((known, self.ended));
         }
+        if let (Some(key), true) = (key, self.names_reads()) {
+            self.returned[client] = newest_read(history, key);
+        }
     }
 
     /// The operations recorded from this place on have ended.
@@ -87,6 +134,10 @@ impl Monitor {
         for op in &history.ops[from..] {
             let client = op.id.client().is_ordinary().then(|| client_of(op.id));
             let open = client.and_then(|client| self.open[client]);
+            let newest = client.map_or(0, |client| self.returned[client]);
+            if self.names_reads() && op.kind == OpKind::Read && op.outcome == Outcome::Ok {
+                self.name(op, newest, history);
+            }
             if self.track.results || self.track.real_time {
                 let mut hasher = Fold128::default();
                 hash_op(op, history, &mut hasher);
@@ -112,6 +163,30 @@ impl Monitor {
         self.track.views
     }
 
+    /// Keeps of a read that has ended what its name follows from: the name itself, once nobody can
+    /// do anything about it any more.
+    fn name(&mut self, op: &OpRecord, newest: u64, history: &History) {
+        let Some(NameOfRead(name)) = self.track.causes else { return };
+        let named = name(history, op);
+        let mut hasher = Fold128::default();
+        (op.key, named).hash(&mut hasher);
+        if named.wrong {
+            let mut evidence = Fold128::default();
+            let witnesses = story::of_read(history, op, &mut evidence);
+            if self.background || !witnesses.is_empty() {
+                (newest, evidence.finish128()).hash(&mut hasher);
+            }
+            if self.background {
+                let last = history.steps.iter().map(|step| step.order).max();
+                self.helped_since = self.helped_since.or(last);
+            }
+            self.witnesses.extend(witnesses);
+            self.witnesses.sort_unstable();
+            self.witnesses.dedup();
+        }
+        self.decided = self.decided.wrapping_add(hasher.finish128());
+    }
+
     /// Keeps of an operation that has ended what a verdict can still depend on.
     fn decide(&mut self, op: &OpRecord, known: u64, history: &History) {
         let mut hasher = Fold128::default();
@@ -130,20 +205,8 @@ impl Monitor {
                 self.decided = self.decided.wrapping_add(hasher.finish128());
                 return;
             }
-            // The place of the value among the states of its row, and how many of these had
-            // been committed when the read began: it is stale when there was a later one.
-            let mut of_key = history.commits.iter().filter(|commit| commit.key == op.key);
-            let place = match (op.found, op.value) {
-                (true, OpId::INITIAL) => Some(0),
-                (true, value) => of_key.position(|c| c.writer == value).map(|p| p as u64 + 1),
-                (false, _) => of_key
-                    .filter(|commit| commit.at < op.end)
-                    .enumerate()
-                    .filter(|(_, commit)| commit.absent)
-                    .last()
-                    .map(|(place, _)| place as u64 + 1),
-            };
-            match place {
+            // It is stale when there was a later state when the read began.
+            match place(op, history) {
                 Some(place) if !op.wrong && place >= known => return,
                 Some(_) => (op.key, op.wrong, true).hash(&mut hasher),
                 None => (op.key, op.value, op.found, commits(history, op.key)).hash(&mut hasher),
@@ -158,10 +221,6 @@ impl Monitor {
             (op.id, op.reported, op.outcome, op.value, op.found).hash(&mut hasher);
             (op.kind == OpKind::Modify).then(|| replaced(history, op.id)).hash(&mut hasher);
         }
-        if self.track.causes {
-            // Which hazard it was depends on how it came to this.
-            story::whole(history, op.key, &mut hasher);
-        }
         self.decided = self.decided.wrapping_add(hasher.finish128());
     }
 
@@ -175,14 +234,19 @@ impl Monitor {
         self.open[client]
     }
 
+    /// Whether names of hazards are asked of what reads returned.
+    pub fn names_reads(&self) -> bool {
+        self.track.causes.is_some() && self.track.reads
+    }
+
     /// Whether how entries came to be is asked.
     pub fn names_hazards(&self) -> bool {
-        self.track.causes
+        self.track.causes.is_some()
     }
 
     /// Whether what is kept of the past names clients.
     pub fn names_clients(&self) -> bool {
-        self.track.results || self.track.real_time || self.track.causes
+        self.track.results || self.track.real_time || self.track.causes.is_some()
     }
 
     /// Feeds what matters of the past to a hasher; `open_ops` are the operations under way.
@@ -193,7 +257,16 @@ impl Monitor {
         places: &Places,
         into: &mut Fold128,
     ) {
-        let Monitor { track, decided, ended, open } = self;
+        let Monitor {
+            track,
+            decided,
+            ended,
+            open,
+            returned,
+            witnesses,
+            helped_since,
+            background: _,
+        } = self;
         if track.watches_operations() {
             feed("Monitor.ended", ended, into);
             feed("Monitor.decided", decided, into);
@@ -209,9 +282,40 @@ impl Monitor {
         if track.views && counts("History.commits") {
             hash_commits(history, into);
         }
-        if track.causes && counts("story") {
-            story::fingerprint(history, open_ops, into);
+        if track.causes.is_some() && counts("story") {
+            story::fingerprint(history, open_ops, *helped_since, into);
+            witnesses.iter().for_each(|op| story::of_operation(history, *op, into));
+            if self.names_reads() {
+                let open = (0..open.len()).map(|place| places.client_at(place));
+                let open = open.filter(|client| self.open[*client].is_some());
+                open.for_each(|client| returned[client].hash(into));
+                let mut keys: Vec<KeyId> = history.ops.iter().map(|op| op.key).collect();
+                keys.sort_unstable_by_key(|key| history.keys.name(*key));
+                keys.dedup();
+                keys.iter().for_each(|key| newest_read(history, *key).hash(into));
+            }
         }
+    }
+}
+
+/// The place of the newest state of a row that a read has returned.
+fn newest_read(history: &History, key: KeyId) -> u64 {
+    let reads = history.ops.iter().filter(|op| op.key == key && op.kind == OpKind::Read);
+    reads.filter_map(|op| place(op, history)).max().unwrap_or(0)
+}
+
+/// The place of what a read returned among the states of its row.
+fn place(op: &OpRecord, history: &History) -> Option<u64> {
+    let mut of_key = history.commits.iter().filter(|commit| commit.key == op.key);
+    match (op.found, op.value) {
+        (true, OpId::INITIAL) => Some(0),
+        (true, value) => of_key.position(|c| c.writer == value).map(|p| p as u64 + 1),
+        (false, _) => of_key
+            .filter(|commit| commit.at < op.end)
+            .enumerate()
+            .filter(|(_, commit)| commit.absent)
+            .last()
+            .map(|(place, _)| place as u64 + 1),
     }
 }
 

@@ -8,8 +8,7 @@
 //! - an operation counts as invoked right before its first step takes effect, for the same
 //!   reason;
 //! - a caller that gets no answer learns so at once, as when its connection breaks;
-//! - a client that pauses, or sleeps, goes on: when its next step can take effect is a matter of
-//!   the clock.
+//! - a client that pauses, or sleeps, goes on: the clock says when its next step can take effect.
 //!
 //! The servers' time stands still but for a nanosecond per choice; what time decides is in
 //! `pace.rs` and `clock.rs`.
@@ -90,7 +89,11 @@ impl<'a> Stepper<'a> {
             invoked: vec![false; clients],
             begun: vec![false; clients],
             lasting: vec![false; rules],
-            monitor: Monitor::new(track, clients),
+            monitor: Monitor::new(
+                track,
+                clients,
+                (0..clients).any(|client| !world.is_ordinary(client)),
+            ),
             deadlocks: 0,
             clock: (paces.timing > Timing::Order)
                 .then(|| Clock::new(clients, paces.timing == Timing::Expiry, paces.solves)),
@@ -282,6 +285,11 @@ impl<'a> Stepper<'a> {
         effects.late = !pending.current;
         if pending.current {
             self.invoke(pending.client, effects);
+        }
+        // What it returns may be of before: names ask which commits it could have seen.
+        let selected = self.world.selected(flight);
+        if let Some(row) = selected.filter(|_| self.progress.monitor.names_hazards()) {
+            effects.footprint.note(row, Access::Read);
         }
         Ok(flight)
     }

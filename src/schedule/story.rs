@@ -1,67 +1,133 @@
-//! How the entries of a state came to be, as far as it can still explain a bad entry: the
-//! provenance that names hazards, in a form that two states can be compared by.
+//! The evidence that names of hazards are found from, in a form that two states can be compared
+//! by. It is part of a state's identity only where a name is asked for: it tells almost all
+//! schedules apart that differ in more than the order of what may be exchanged.
 //!
-//! For each key only these steps count: those of operations under way, of the operation that
-//! stored the entry, of the operations whose commits it is behind, and what servers and
-//! outsiders did; from the first of them on whose result is still held somewhere.
+//! A name (`check/cause`) follows from what happened to a key and in which order, from what each
+//! operation did, and from when it was told. So the evidence is: by key the steps that took
+//! effect on it, and by operation the steps that it took, those without effect too.
 
 use std::hash::{Hash, Hasher};
 
 use super::identity::Fold128;
-use crate::history::record::{History, KeyId, StepKind, StepRecord, StepResult};
+use crate::history::record::{History, KeyId, OpRecord, StepKind, StepRecord, StepResult};
 use crate::operation::OpId;
 use crate::time::Time;
 
-/// Feeds the stories of all keys to a hasher; `open` are the operations under way.
-pub(super) fn fingerprint(history: &History, open: &[OpId], into: &mut impl Hasher) {
-    let mut steps: Vec<&StepRecord> =
-        history.steps.iter().filter(|step| step.order > 0 && matters(step.kind)).collect();
+/// Feeds what the name of an entry can still depend on to a hasher: what explains the entry of
+/// each key, and what is `open`, which may become an entry. Of background work all that it did
+/// from a place in the order of executions on counts, where that may be about a read.
+pub(super) fn fingerprint(
+    history: &History,
+    open: &[OpId],
+    helped_since: Option<u64>,
+    into: &mut impl Hasher,
+) {
+    let mut steps: Vec<&StepRecord> = history.steps.iter().filter(|step| step.order > 0).collect();
     steps.sort_unstable_by_key(|step| step.order);
     let mut keys: Vec<KeyId> = steps.iter().filter_map(|step| step.key).collect();
-    keys.sort_unstable();
-    keys.dedup();
     // In the order of their names: numbers are given in the order of first use.
     keys.sort_unstable_by_key(|key| history.keys.name(*key));
+    keys.dedup();
+    let mut told: Vec<OpId> = Vec::new();
     for key in keys {
         let of_key: Vec<&StepRecord> = steps
             .iter()
             .copied()
             .filter(|step| step.key == Some(key) || step.key.is_none())
             .collect();
-        of_one_key(history, key, &of_key, open, into);
+        let mut part = Part::of(history, key, &of_key, &steps, open);
+        part.helped_since = helped_since.map_or(part.since, |since| since.min(part.since));
+        history.keys.name(key).hash(into);
+        of_one_key(history, key, &of_key, &part, into);
+        told.extend(part.ops);
+    }
+    told.retain(|op| op.client().is_ordinary() && *op != OpId::NONE && *op != OpId::INITIAL);
+    told.sort_unstable();
+    told.dedup();
+    told.iter().for_each(|op| of_operation(history, *op, into));
+}
+
+/// What of a key's past explains its entry, or one that is still to come.
+struct Part {
+    /// From where on, in the order of executions.
+    since: u64,
+    /// From where on background work counts.
+    helped_since: u64,
+    /// Whose steps.
+    ops: Vec<OpId>,
+}
+
+impl Part {
+    /// Of operations under way, of who stored the entry, of who wrote what it holds, and of all
+    /// that committed since the first of them began.
+    fn of(
+        history: &History,
+        key: KeyId,
+        of_key: &[&StepRecord],
+        steps: &[&StepRecord],
+        open: &[OpId],
+    ) -> Part {
+        let last = of_key.iter().rev().find(|step| changes_entry(step));
+        let mut ops = open.to_vec();
+        ops.extend(last.filter(|step| stores(step)).iter().flat_map(|step| [step.op, step.value]));
+        let first = |op: OpId| steps.iter().find(|step| step.op == op).map(|step| step.order);
+        let Some(mut since) = ops.iter().filter_map(|op| first(*op)).min() else {
+            return Part { since: u64::MAX, helped_since: u64::MAX, ops };
+        };
+        let is_row = history.rows.get(key.0 as usize).is_some_and(Option::is_some);
+        // Who committed before may have begun before: its first attempts count.
+        for commit in history.commits.iter().rev().filter(|commit| !is_row || commit.key == key) {
+            if commit.order >= since {
+                ops.push(commit.writer);
+                since = since.min(first(commit.writer).unwrap_or(since));
+            }
+        }
+        Part { since, helped_since: since, ops }
+    }
+
+    fn has(&self, step: &StepRecord) -> bool {
+        match step.op.client() {
+            client if client.process_of_background().is_some() => step.order >= self.helped_since,
+            client if client.is_ordinary() && step.op != OpId::INITIAL => {
+                step.order >= self.since && self.ops.contains(&step.op)
+            }
+            // What servers and outsiders did is little, and counts for good.
+            _ => true,
+        }
     }
 }
 
+fn changes_entry(step: &StepRecord) -> bool {
+    use StepKind::*;
+    step.kind.is_cache()
+        && step.kind.writes()
+        && !matches!(step.kind, CacheTouch | CacheGat | CacheMetaGet)
+        && step.result == StepResult::Done
+}
+
+fn stores(step: &StepRecord) -> bool {
+    step.value != OpId::NONE || step.absent
+}
+
+/// What took effect on a key, and on all keys, in order. Reads may be exchanged among themselves:
+/// each counts by the changes before it.
 fn of_one_key(
     history: &History,
     key: KeyId,
-    steps: &[&StepRecord],
-    open: &[OpId],
+    of_key: &[&StepRecord],
+    part: &Part,
     into: &mut impl Hasher,
 ) {
-    let install = steps.iter().rev().find(|step| changes_entry(step)).filter(|step| fills(step));
-    let first = |op: OpId| steps.iter().find(|step| step.op == op).map(|step| step.order);
-    let stored = install.and_then(|step| first(step.op));
-    let written = install.and_then(|step| first(step.value));
-    let opened = open.iter().filter_map(|op| first(*op)).min();
-    let Some(since) = stored.into_iter().chain(written).chain(opened).min() else { return };
-    let writes = |op: OpId| history.commits.iter().any(|c| c.key == key && c.writer == op);
-    history.keys.name(key).hash(into);
-    // Reads may be exchanged among themselves: each counts by the changes before it.
-    let mut changes: u64 = 0;
-    let mut reads: u128 = 0;
+    let is_row = history.rows.get(key.0 as usize).is_some_and(Option::is_some);
+    let (mut changes, mut reads): (u64, u128) = (0, 0);
     let mut rounds = Rounds::default();
-    for step in steps.iter().filter(|step| step.order >= since) {
-        let involved = open.contains(&step.op)
-            || install.is_some_and(|install| install.op == step.op)
-            || writes(step.op)
-            || !step.op.client().is_ordinary();
-        if !involved {
-            continue;
-        }
+    for step in of_key.iter().filter(|step| part.has(step)) {
         let Some(op) = rounds.name(step) else { continue };
-        let told = (op, step.kind, step.result, step.value, step.node);
-        let how = (step.fault, step.error, step.answered != Time::NEVER, step.in_transaction);
+        // Of another key than its row's: whether the row had been written by then.
+        let commits = history.commits.iter().filter(|commit| commit.order < step.order);
+        let commits = (!is_row).then(|| commits.filter(|c| c.order >= part.since).count());
+        let told = (op, step.kind, step.result, step.value, step.node, commits);
+        let how = (step.fault, step.in_transaction, step.executed > step.answered);
         if step.kind.writes() {
             changes += 1;
             (told, how).hash(into);
@@ -70,6 +136,53 @@ fn of_one_key(
         }
     }
     reads.hash(into);
+}
+
+/// Feeds what the name of a read that has ended follows from to a hasher: what those did to its
+/// key who wrote the row or stored an entry. Says who of them may still do something about it.
+pub(super) fn of_read(history: &History, read: &OpRecord, into: &mut impl Hasher) -> Vec<OpId> {
+    let mut steps: Vec<&StepRecord> = history.steps.iter().filter(|step| step.order > 0).collect();
+    steps.sort_unstable_by_key(|step| step.order);
+    let own = steps.iter().filter(|step| step.op == read.id).filter_map(|step| step.key);
+    let mut keys: Vec<KeyId> = own.chain([read.key]).collect();
+    keys.sort_unstable_by_key(|key| history.keys.name(*key));
+    keys.dedup();
+    let on_keys = |step: &&&StepRecord| step.key.is_some_and(|key| keys.contains(&key));
+    let stored = steps.iter().filter(on_keys).filter(|step| changes_entry(step));
+    let wrote = history.commits.iter().filter(|commit| commit.key == read.key);
+    let wrote = wrote.map(|commit| commit.writer).chain([read.value]);
+    let mut ops: Vec<OpId> = stored.map(|step| step.op).chain(wrote).collect();
+    ops.retain(|op| op.client().is_ordinary() && *op != OpId::NONE && *op != OpId::INITIAL);
+    ops.sort_unstable();
+    ops.dedup();
+    let part =
+        Part { since: 0, helped_since: 0, ops: ops.iter().copied().chain([read.id]).collect() };
+    for key in keys {
+        let of_key: Vec<&StepRecord> = steps
+            .iter()
+            .copied()
+            .filter(|step| step.key == Some(key) || step.key.is_none())
+            .collect();
+        history.keys.name(key).hash(into);
+        of_one_key(history, key, &of_key, &part, into);
+    }
+    part.ops.iter().for_each(|op| of_operation(history, *op, into));
+    let has_ended = |op: OpId| history.ops.iter().any(|record| record.id == op);
+    let under_way = |op: OpId| history.steps.iter().any(|step| step.op == op && step.order == 0);
+    ops.retain(|op| !has_ended(*op) || under_way(*op));
+    ops
+}
+
+/// What an operation did and was told, in its own order.
+pub(super) fn of_operation(history: &History, op: OpId, into: &mut impl Hasher) {
+    let ended = history.ops.iter().find(|record| record.id == op);
+    (op, ended.map(|record| record.reported)).hash(into);
+    for step in history.steps.iter().filter(|step| step.op == op) {
+        let key = step.key.map(|key| history.keys.name(key));
+        let unseen = ended.is_some_and(|record| step.answered > record.end);
+        (step.kind, key, step.result, step.error, step.order > 0, unseen).hash(into);
+        (step.answered == Time::NEVER, step.value, step.absent).hash(into);
+    }
 }
 
 /// Feeds who has reached which node since a moment to a hasher: of a fault that keeps out some
@@ -81,26 +194,6 @@ pub(super) fn reached(history: &History, since: Time, into: &mut impl Hasher) {
     who.sort_unstable();
     who.dedup();
     who.hash(into);
-}
-
-/// Feeds all that has happened to a key to a hasher, in order.
-pub(super) fn whole(history: &History, key: KeyId, into: &mut impl Hasher) {
-    let mut steps: Vec<&StepRecord> = history
-        .steps
-        .iter()
-        .filter(|step| step.order > 0 && (step.key == Some(key) || step.key.is_none()))
-        .collect();
-    steps.sort_unstable_by_key(|step| step.order);
-    // Whether a step came before or after a fault began can be what tells two hazards apart.
-    for fault in &history.faults {
-        let before = steps.iter().filter(|step| step.executed <= fault.at).count();
-        (fault.rule, before).hash(into);
-    }
-    let mut rounds = Rounds::default();
-    for step in steps {
-        let Some(op) = rounds.name(step) else { continue };
-        (op, step.kind, step.result, step.value, step.node, step.fault).hash(into);
-    }
 }
 
 /// Names for rounds of background work, given in the order in which they changed something. A
@@ -124,7 +217,9 @@ impl Rounds {
             return Some(step.op);
         }
         if !changes {
-            let told = Fold128::of(&(step.kind, step.result, step.value, step.node, step.fault));
+            let read = (step.kind == StepKind::DbReadLog).then_some(step.version);
+            let told = (step.kind, step.result, step.value, step.node, step.fault, read);
+            let told = Fold128::of(&told);
             let known = self.told.contains(&told);
             self.told.push(told);
             return (!known).then(|| OpId::new(client, 0));
@@ -136,20 +231,4 @@ impl Rounds {
         });
         Some(OpId::new(client, place as u32 + 1))
     }
-}
-
-/// Whether a step can be part of how an entry came to be.
-fn matters(kind: StepKind) -> bool {
-    !matches!(kind, StepKind::CacheGet | StepKind::CacheVersion | StepKind::Local)
-}
-
-fn changes_entry(step: &StepRecord) -> bool {
-    use StepKind::*;
-    step.kind.is_cache()
-        && !matches!(step.kind, CacheTouch | CacheGat | CacheMetaGet)
-        && matches!(step.result, StepResult::Done)
-}
-
-fn fills(step: &StepRecord) -> bool {
-    step.value != OpId::NONE
 }

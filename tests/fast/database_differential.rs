@@ -2,7 +2,7 @@
 //! connections, compared statement by statement (replies, who waits, who is woken in which
 //! order, what is in the tables in the end).
 //!
-//! 100,000 sequences in each run; `STALEPROOF_LONG=1` makes it a million. A mismatch is
+//! 40,000 sequences in each run; `STALEPROOF_LONG=1` makes it a million. A mismatch is
 //! shrunk to the fewest statements that still show it.
 #![cfg(feature = "sqlite")]
 
@@ -57,7 +57,7 @@ fn compare(sequences: impl Iterator<Item = u64>) -> BTreeMap<String, u64> {
 #[test]
 fn the_model_behaves_like_the_real_sqlite() {
     let long = std::env::var_os("STALEPROOF_LONG").is_some();
-    let sequences: u64 = if long { 1_000_000 } else { 100_000 };
+    let sequences: u64 = if long { 1_000_000 } else { 40_000 };
     let lanes = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let shares: Vec<_> = std::thread::scope(|scope| {
         let lanes: Vec<_> = (0..lanes)

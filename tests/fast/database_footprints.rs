@@ -13,7 +13,7 @@ use staleproof::backend::{Database, Submitted};
 use staleproof::seed::Seed;
 use staleproof::step::{ConnectionId, DbReply, Footprint, Isolation, Row, Table};
 
-const STATES: u64 = 40_000;
+const STATES: u64 = 15_000;
 
 /// Who was answered what, in the order of the answers.
 type Replies = Vec<(ConnectionId, DbReply)>;

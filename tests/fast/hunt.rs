@@ -291,7 +291,7 @@ fn planted_bugs_are_found() {
     for (name, groups) in programs {
         let text = format!("claim = '-'\npattern = '{name}'\n[workload]\nrows = 1\n{groups}");
         let mut subject = subject_in(&registry, &text);
-        subject.properties = vec![Property::FinalState];
+        (subject.properties, subject.name_hazards) = (vec![Property::FinalState], true);
         let search = Search { reduce: true, switches: None };
         let go_on = &mut |_: &_| ControlFlow::Continue(());
         let explored = explore(&subject, search, Limits::default(), go_on).unwrap();

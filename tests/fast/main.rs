@@ -37,6 +37,7 @@ mod hunt;
 mod leaks;
 mod measures;
 mod metrics_agree;
+mod names;
 mod odd_input;
 mod patterns;
 mod report_compare;

@@ -260,7 +260,8 @@ fn a_limit_makes_a_counterexample_a_small_one() {
 /// A delete that its process never got to send on stands after the commit that came before it.
 #[test]
 fn a_step_that_never_took_effect_stands_where_it_was_sent() {
-    let sections = "[[fault]]\ndo = 'crash'\non = '*'\n[explore]\nproperty = ['final-state']\n";
+    let sections = "[[fault]]\ndo = 'crash'\non = '*'\n[explore]\nproperty = ['final-state']\n\
+                    hazard = 'delete-fails'\n";
     let text = program("cache-aside", sections, &[script(&["read 0", "update 0"])]);
     let example = explored(&text, Limits::default()).counterexample.unwrap();
     let kinds: Vec<_> = example.timeline.steps.iter().map(|s| (&s.kind[..], s.executed)).collect();

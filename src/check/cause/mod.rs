@@ -12,6 +12,7 @@
 mod ahead;
 mod evidence;
 mod read;
+pub(crate) mod signs;
 mod stale;
 
 pub(crate) use read::applied_twice;

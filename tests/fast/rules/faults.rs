@@ -75,7 +75,8 @@ fn faults_do_what_they_say_in_explorations_and_hunts() {
     for Case { fault, pattern, script, found } in CASES {
         let asked = "[explore]\nproperty = ['final-state', 'reports']\n";
         let text = program(pattern, &format!("{asked}[[fault]]\n{fault}\n"), &[script]);
-        let subject = subject(&registry, &text);
+        let mut subject = subject(&registry, &text);
+        subject.name_hazards = true;
         let expected: BTreeSet<String> = found.iter().map(|text| (*text).to_owned()).collect();
         let told = |findings: BTreeSet<_>| -> BTreeSet<String> {
             findings.iter().map(ToString::to_string).collect()
@@ -100,7 +101,8 @@ fn no_more_faults_strike_than_the_bound_says() {
         let fault = "[[fault]]\ndo = 'lose-request'\non = 'cache.delete'\n";
         let clients: [&[&str]; 1] = [READ_UPDATE];
         let text = program("cache-aside", &format!("{asked}{fault}"), &clients);
-        let subject = subject(&registry, &text);
+        let mut subject = subject(&registry, &text);
+        subject.name_hazards = true;
         let found = explored(&subject, REDUCED);
         assert_eq!(found, explored(&subject, WHOLE));
         assert_eq!(found, hunted(&subject, 100));
