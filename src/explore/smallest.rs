@@ -56,9 +56,9 @@ pub(crate) fn smallest_within(
     let by_cause = finding.hazard.is_some() && finding.kind.hazard().is_none();
     let whole = Subject { name_hazards: by_cause, ..written_out(subject) };
     let Some(choices) = shrink.search(&whole)? else { return Ok(None) };
-    let found = match shrink.from_below(&whole, &choices)? {
+    let found = match shrink.search_parts(&whole, &choices)? {
         Some(found) => found,
-        None => shrink.from_above(whole, choices)?,
+        None => shrink.cut_down(whole, choices)?,
     };
     as_found(&found.subject, finding, &found.choices, shrink.limit).map(Some)
 }
@@ -132,7 +132,11 @@ struct Shrink<'a> {
 impl Shrink<'_> {
     /// The smallest schedule of the smallest part of a program that shows the finding, of which
     /// one schedule is known; `None` when a limit is reached before one does.
-    fn from_below(&mut self, whole: &Subject, known: &[Choice]) -> Result<Option<Found>, RunError> {
+    fn search_parts(
+        &mut self,
+        whole: &Subject,
+        known: &[Choice],
+    ) -> Result<Option<Found>, RunError> {
         let Some(parts) = Parts::of(whole) else { return Ok(self.give_up(whole)) };
         let most = spent(known);
         for faults in 0..=most.faults.min(whole.bounds.faults) {
@@ -213,7 +217,7 @@ impl Shrink<'_> {
     }
 
     /// A small schedule of a program from which one thing after the other was taken.
-    fn from_above(
+    fn cut_down(
         &mut self,
         mut subject: Subject,
         mut choices: Vec<Choice>,

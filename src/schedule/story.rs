@@ -1,6 +1,5 @@
 //! The evidence that names of hazards are found from, in a form that two states can be compared
-//! by. It is part of a state's identity only where a name is asked for: it tells almost all
-//! schedules apart that differ in more than the order of what may be exchanged.
+//! by. It is part of a state's identity only where a name is asked for.
 //!
 //! A name (`check/cause`) follows from what happened to a key and in which order, from what each
 //! operation did, and from when it was told. So the evidence is: by key the steps that took
