@@ -140,16 +140,22 @@ fn an_answer_that_the_client_made_up_is_named() {
         return;
     }
     let all = Counterexample::load(Path::new("reports/counterexamples.json")).unwrap();
-    let (_, example) =
-        all.into_iter().find(|(name, _)| name == "multiget-skew/tombstone-add").unwrap();
     let ascii = "memcached?protocol=ascii".parse().unwrap();
     let servers = Servers { cache: ascii, ..on("sqlite") };
-    let (replayed, _) = example.replay(&Registry::built_in(), &servers).unwrap();
-    assert!(!example.is_confirmed_by(&replayed));
-    let happened = replayed.divergence.unwrap().happened;
-    assert!(happened.contains("which is the client's: "), "{happened}");
-    let (replayed, _) = example.replay(&Registry::built_in(), &on("sqlite")).unwrap();
-    assert!(example.is_confirmed_by(&replayed), "{:?}", replayed.divergence);
+    // Some of them have an `add` that loses.
+    let adds = all.into_iter().filter(|(name, _)| name.ends_with("/tombstone-add"));
+    let mut made_up = 0;
+    for (name, example) in adds {
+        let (replayed, _) = example.replay(&Registry::built_in(), &servers).unwrap();
+        let Some(divergence) = &replayed.divergence else { continue };
+        if divergence.happened.contains("which is the client's: ") {
+            made_up += 1;
+            assert!(!example.is_confirmed_by(&replayed), "{name}");
+            let (replayed, _) = example.replay(&Registry::built_in(), &on("sqlite")).unwrap();
+            assert!(example.is_confirmed_by(&replayed), "{name}: {:?}", replayed.divergence);
+        }
+    }
+    assert!(made_up > 0, "no answer was made up");
 }
 
 #[test]
